@@ -1,0 +1,67 @@
+//! Programs from crates.io, by `cargo install` into a directory of our own. The crate's Cargo.lock is the
+//! verification.
+
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use crate::environment::{Environment, spawn};
+use crate::pins::{CargoPin, Pin};
+use crate::progress::Progress;
+use crate::tail::Tail;
+
+/// A test runner need not be fast itself: this halves the build's time and memory.
+const PROFILE: [(&str, &str); 3] = [
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+];
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CargoError {
+    #[error("no cargo on PATH")]
+    Missing,
+    #[error("cargo could not be run")]
+    Start(#[from] io::Error),
+    #[error("it ended with {status}: {tail}")]
+    Failed { status: ExitStatus, tail: String },
+}
+
+/// Installs a crate below `work` and returns where its program is.
+pub(crate) fn install(
+    pin: &Pin,
+    cargo: &CargoPin,
+    work: &Path,
+    environment: &Environment,
+    progress: &dyn Progress,
+) -> Result<PathBuf, CargoError> {
+    let program = environment.on_path("cargo").ok_or(CargoError::Missing)?;
+    progress.start(&pin.to_string(), "crates.io, a build takes minutes");
+    let root = work.join("root");
+    let mut child = spawn(
+        environment
+            .command(&program)
+            .args(["install", &cargo.package, "--version", &pin.version, "--locked", "--root"])
+            .arg(&root)
+            .args(["--no-default-features", "--features", &cargo.features.join(",")])
+            .envs(PROFILE)
+            .env("CARGO_TARGET_DIR", work.join("target"))
+            // Away from this workspace, whose cargo configuration is not meant for it.
+            .current_dir(work)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped()),
+    )?;
+
+    let mut said = Tail::default();
+    for line in child.stderr.take().into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
+        let line = line?;
+        progress.tick(line.trim(), None);
+        said.push(line);
+    }
+    let status = child.wait()?;
+    if status.success() {
+        return Ok(root.join("bin").join(&pin.name));
+    }
+    Err(CargoError::Failed { status, tail: said.to_string() })
+}

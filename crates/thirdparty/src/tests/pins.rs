@@ -1,0 +1,104 @@
+//! The real pins.
+
+use std::path::Path;
+
+use fs_err as fs;
+use rstest::rstest;
+
+use crate::pins::{parse, pins};
+use crate::platform::Platform;
+
+fn go_mod(group: &str) -> String {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/go");
+    fs::read_to_string(modules.join(group).join("go.mod")).unwrap()
+}
+
+#[test]
+fn pins_parse() {
+    let listed: Vec<_> = pins().iter().map(|pin| format!("{pin}: {} => {}", pin.variable(), pin.expect)).collect();
+    insta::assert_snapshot!(listed.join("\n"), @r#"
+    etcd v3.7.3: KUBEDYNO_ETCD => etcd Version: 3.7.3
+    etcdctl v3.7.3: KUBEDYNO_ETCDCTL => etcdctl version: 3.7.3
+    etcdutl v3.7.3: KUBEDYNO_ETCDUTL => etcdutl version: 3.7.3
+    kube-apiserver v1.36.3: KUBEDYNO_KUBE_APISERVER => Kubernetes v1.36.3
+    kube-controller-manager v1.36.3: KUBEDYNO_KUBE_CONTROLLER_MANAGER => Kubernetes v1.36.3
+    kube-scheduler v1.36.3: KUBEDYNO_KUBE_SCHEDULER => Kubernetes v1.36.3
+    kubectl v1.36.3: KUBEDYNO_KUBECTL => Client Version: v1.36.3
+    kwok v0.8.0: KUBEDYNO_KWOK => kwok version v0.8.0
+    kwokctl v0.8.0: KUBEDYNO_KWOKCTL => kwokctl version v0.8.0
+    cargo-nextest 0.9.151: KUBEDYNO_CARGO_NEXTEST => cargo-nextest 0.9.151
+    "#);
+}
+
+#[test]
+fn releases_are_where_the_projects_publish_them() {
+    let platform = Platform::host().to_string();
+    let mut urls = Vec::new();
+    for release in pins().iter().filter_map(|pin| pin.release.as_ref()) {
+        assert!(release.platforms.iter().all(|p| ["linux-amd64", "linux-arm64"].contains(&p.as_str())));
+        assert!(release.sha256.values().all(|hex| hex.len() == 64));
+        for template in [Some(&release.url), release.checksums.as_ref(), release.member.as_ref()].into_iter().flatten()
+        {
+            let url = Platform::host().fill(template);
+            assert!(!url.contains(['{', '}']), "{url}");
+            urls.push(url.replace(&platform, "OS-ARCH").replace(&platform.replace('-', "/"), "OS/ARCH"));
+        }
+    }
+    urls.dedup();
+    insta::assert_snapshot!(urls.join("\n"), @r#"
+    https://github.com/etcd-io/etcd/releases/download/v3.7.3/etcd-v3.7.3-OS-ARCH.tar.gz
+    https://github.com/etcd-io/etcd/releases/download/v3.7.3/SHA256SUMS
+    etcd-v3.7.3-OS-ARCH/etcd
+    https://github.com/etcd-io/etcd/releases/download/v3.7.3/etcd-v3.7.3-OS-ARCH.tar.gz
+    https://github.com/etcd-io/etcd/releases/download/v3.7.3/SHA256SUMS
+    etcd-v3.7.3-OS-ARCH/etcdctl
+    https://github.com/etcd-io/etcd/releases/download/v3.7.3/etcd-v3.7.3-OS-ARCH.tar.gz
+    https://github.com/etcd-io/etcd/releases/download/v3.7.3/SHA256SUMS
+    etcd-v3.7.3-OS-ARCH/etcdutl
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kube-apiserver
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kube-apiserver.sha256
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kube-controller-manager
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kube-controller-manager.sha256
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kube-scheduler
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kube-scheduler.sha256
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kubectl
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kubectl.sha256
+    https://github.com/kubernetes-sigs/kwok/releases/download/v0.8.0/kwok-OS-ARCH
+    https://github.com/kubernetes-sigs/kwok/releases/download/v0.8.0/kwokctl-OS-ARCH
+    "#);
+}
+
+#[test]
+fn every_go_package_is_a_tool_of_its_module_at_the_pinned_version() {
+    for pin in pins() {
+        let Some(go) = &pin.go else { continue };
+        let text = go_mod(&go.group);
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        assert!(lines.contains(&go.package.as_str()), "{} is no tool of {}", go.package, go.group);
+        let required = lines.iter().filter_map(|line| line.split_once(' ')).find(|(module, _)| {
+            let rest = go.package.strip_prefix(module);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        let (_, version) = required.unwrap_or_else(|| panic!("{} requires no module of {}", go.group, go.package));
+        assert_eq!(version.split(' ').next(), Some(pin.version.as_str()), "{}", pin.name);
+        // What is stamped into a program is a pinned version, too.
+        for stamp in go.ldflags.split(' ').filter_map(|flag| flag.split_once('=')) {
+            assert!(pins().iter().any(|pin| pin.version == stamp.1), "{stamp:?}");
+        }
+    }
+}
+
+#[rstest]
+#[case::unknown_key("projects.a = {version = 'v1', colour = 'red'}\ngroups = {}\ntools = []", "does not parse")]
+#[case::unknown_project(
+    "projects = {}\ngroups = {}\ntools = [{name = 'a', project = 'b', ask = [], expect = ''}]",
+    "a in pins.toml is of an unknown project `b`"
+)]
+#[case::unknown_group(
+    "projects.p = {version = 'v1'}\ngroups = {}\n[[tools]]\nname = 'a'\nproject = 'p'\nask = []\nexpect = ''\ngo = {group = 'g', package = 'p'}",
+    "a in pins.toml is of an unknown group `g`"
+)]
+fn a_mistake_in_pins_is_told(#[case] text: &str, #[case] why: &str) {
+    let error = parse(text).unwrap_err().to_string();
+    assert!(error.contains(why), "{error}");
+}
