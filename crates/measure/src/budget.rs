@@ -1,0 +1,303 @@
+//! Limits as data, and the judgement of a trial's figures against them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Verdict;
+
+/// The budgets of a suite: its `budgets.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budgets {
+    /// In the order of the file.
+    #[serde(default, rename = "budget")]
+    pub budgets: Vec<Budget>,
+}
+
+/// One limit on one metric.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// The metric's name in the trial record; its unit is part of the name.
+    pub metric: String,
+    /// The limit, in the metric's unit. The limit itself is within the budget.
+    pub limit: f64,
+    /// On which side of the limit the metric has to stay.
+    pub direction: Direction,
+    /// What kind of figure this is, which decides whether it can be judged on a disturbed machine.
+    pub basis: Basis,
+    /// Whether a missed limit is a slowdown of the subject, or an absolute figure kept as context.
+    pub role: Role,
+    /// The rows it binds, by name; `["*"]` binds all.
+    pub rows: Vec<String>,
+    /// The provider whose trials it binds.
+    pub provider: String,
+    /// The document and the sentence, or the measurement, that the limit comes from.
+    pub source: String,
+    /// How the limit follows from its source.
+    pub derivation: String,
+}
+
+/// On which side of its limit a metric has to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// `observed <= limit`.
+    AtMost,
+    /// `observed >= limit`.
+    AtLeast,
+}
+
+/// What a figure is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// Wall time or a rate: not judged when the harness was starved or the clock stepped.
+    Time,
+    /// Objects, requests, bytes, writes or CPU seconds: judged as long as it was counted.
+    Count,
+}
+
+/// What a limit is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// An absolute figure of a document, kept as context: generous on most machines.
+    Ceiling,
+    /// A limit that a slowdown of the subject by half misses.
+    Gate,
+}
+
+/// One budget with what was observed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Judged {
+    /// The budget's metric.
+    pub metric: String,
+    /// The budget's limit.
+    pub limit: f64,
+    /// The budget's direction.
+    pub direction: Direction,
+    /// The budget's role.
+    pub role: Role,
+    /// What the trial measured; absent when it measured nothing.
+    pub observed: Option<f64>,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// One sentence: the figure, the limit and where the limit comes from.
+    pub reason: String,
+    /// The budget's source.
+    pub source: String,
+    /// The budget's derivation.
+    pub derivation: String,
+}
+
+/// Why a file of budgets or parameters was refused: always with the file and, where it has one, the line.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{file}:{line}: {message}")]
+pub struct BudgetError {
+    /// The file's name as given.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The field and what is wrong with it.
+    pub message: String,
+}
+
+impl BudgetError {
+    /// The error of `toml` about `text`, with the line that it points at.
+    pub fn from_toml(file: &str, text: &str, error: &toml::de::Error) -> Self {
+        let offset = error.span().map_or(0, |span| span.start);
+        let message = error.message().replace('\n', " ");
+        Self { file: file.to_owned(), line: line_at(text, offset), message }
+    }
+}
+
+impl Budgets {
+    /// Reads a suite's `budgets.toml`.
+    ///
+    /// # Errors
+    /// Unknown or missing fields, wrong types, a limit that is no number, an empty source or derivation.
+    pub fn parse(file: &str, text: &str) -> Result<Self, BudgetError> {
+        let budgets: Self = toml::from_str(text).map_err(|error| BudgetError::from_toml(file, text, &error))?;
+        for (i, budget) in budgets.budgets.iter().enumerate() {
+            if let Err(message) = budget.check() {
+                let line = nth_header_line(text, i);
+                let message = format!("budget `{}`: {message}", budget.metric);
+                return Err(BudgetError { file: file.to_owned(), line, message });
+            }
+        }
+        Ok(budgets)
+    }
+
+    /// The budgets that bind `row` on `provider`.
+    pub fn of_row<'a>(&'a self, row: &'a str, provider: &'a str) -> impl Iterator<Item = &'a Budget> {
+        self.budgets.iter().filter(move |budget| {
+            budget.provider == provider && budget.rows.iter().any(|bound| bound == "*" || bound == row)
+        })
+    }
+}
+
+impl Budget {
+    fn check(&self) -> Result<(), &'static str> {
+        match () {
+            () if self.metric.trim().is_empty() => Err("`metric` is empty"),
+            () if !self.limit.is_finite() => Err("`limit` is not a finite number"),
+            () if self.rows.is_empty() => Err("`rows` is empty: name the rows, or [\"*\"] for all"),
+            () if self.source.trim().is_empty() => Err("`source` is empty: say where the figure comes from"),
+            () if self.derivation.trim().is_empty() => Err("`derivation` is empty: say how the limit follows"),
+            () => Ok(()),
+        }
+    }
+
+    /// Judges the metrics of a trial. `untimed` says why times cannot be trusted, when they cannot.
+    pub fn judge(&self, metrics: &BTreeMap<String, f64>, untimed: Option<&str>) -> Judged {
+        let observed = metrics.get(&self.metric).copied().filter(|value| !value.is_nan());
+        let bound = match self.direction {
+            Direction::AtMost => "at most",
+            Direction::AtLeast => "at least",
+        };
+        let (verdict, reason) = match (observed, untimed) {
+            (None, _) => (Verdict::NoData, format!("{} was not measured", self.metric)),
+            (Some(_), Some(cause)) if self.basis == Basis::Time => {
+                (Verdict::Invalid, format!("{} cannot be trusted: {cause}", self.metric))
+            }
+            (Some(value), _) => {
+                let within = match self.direction {
+                    Direction::AtMost => value <= self.limit,
+                    Direction::AtLeast => value >= self.limit,
+                };
+                let verdict = if within { Verdict::Pass } else { Verdict::Fail };
+                let limit = Figure(self.limit);
+                (verdict, format!("{} is {}, budget {bound} {limit}", self.metric, Figure(value)))
+            }
+        };
+        Judged {
+            metric: self.metric.clone(),
+            limit: self.limit,
+            direction: self.direction,
+            role: self.role,
+            observed,
+            verdict,
+            reason,
+            source: self.source.clone(),
+            derivation: self.derivation.clone(),
+        }
+    }
+}
+
+/// A figure with as many digits as people read: three significant ones below a thousand.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure(pub f64);
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let magnitude = self.0.abs();
+        let whole = magnitude.fract() == 0.0;
+        let decimals = match magnitude {
+            _ if whole => 0,
+            m if m >= 100.0 => 0,
+            m if m >= 10.0 => 1,
+            m if m >= 1.0 => 2,
+            m if m >= 0.1 => 3,
+            _ => 5,
+        };
+        write!(f, "{:.decimals$}", self.0)
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+fn nth_header_line(text: &str, n: usize) -> usize {
+    text.lines().enumerate().filter(|(_, line)| line.trim() == "[[budget]]").nth(n).map_or(1, |(i, _)| i + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const GOOD: &str = r#"
+[[budget]]
+metric = "pods_running_per_s"
+limit = 20
+direction = "at-least"
+basis = "time"
+role = "ceiling"
+rows = ["*"]
+provider = "kwok"
+source = "kwok README"
+derivation = "as published"
+"#;
+
+    fn budget() -> Budget {
+        Budgets::parse("budgets.toml", GOOD).expect("good").budgets.remove(0)
+    }
+
+    fn metrics(value: f64) -> BTreeMap<String, f64> {
+        BTreeMap::from([("pods_running_per_s".to_owned(), value)])
+    }
+
+    #[rstest]
+    #[case::above(25.0, None, Verdict::Pass, "pods_running_per_s is 25, budget at least 20")]
+    #[case::at_the_limit(20.0, None, Verdict::Pass, "pods_running_per_s is 20, budget at least 20")]
+    #[case::below(13.24, None, Verdict::Fail, "pods_running_per_s is 13.2, budget at least 20")]
+    #[case::starved(
+        25.0,
+        Some("the clock stepped"),
+        Verdict::Invalid,
+        "pods_running_per_s cannot be trusted: the clock stepped"
+    )]
+    #[case::not_a_number(f64::NAN, None, Verdict::NoData, "pods_running_per_s was not measured")]
+    fn a_figure_is_judged(
+        #[case] value: f64,
+        #[case] untimed: Option<&str>,
+        #[case] verdict: Verdict,
+        #[case] reason: &str,
+    ) {
+        let judged = budget().judge(&metrics(value), untimed);
+        assert_eq!((judged.verdict, judged.reason.as_str()), (verdict, reason));
+    }
+
+    #[test]
+    fn a_metric_that_is_missing_is_no_data_and_not_a_pass() {
+        assert_eq!(budget().judge(&BTreeMap::new(), None).verdict, Verdict::NoData);
+    }
+
+    #[test]
+    fn a_count_is_judged_even_when_times_cannot_be_trusted() {
+        let count = Budget { basis: Basis::Count, ..budget() };
+        assert_eq!(count.judge(&metrics(1.0), Some("starved")).verdict, Verdict::Fail);
+    }
+
+    #[rstest]
+    #[case::unknown_field("role =", "rule =", 7, "unknown field `rule`")]
+    #[case::wrong_type("limit = 20", "limit = \"20\"", 4, "invalid type")]
+    #[case::unknown_word("\"at-least\"", "\"atleast\"", 5, "unknown variant `atleast`")]
+    #[case::no_number("limit = 20", "limit = nan", 2, "budget `pods_running_per_s`: `limit` is not a finite number")]
+    #[case::no_source("\"kwok README\"", "\" \"", 2, "`source` is empty")]
+    #[case::no_rows("[\"*\"]", "[]", 2, "`rows` is empty")]
+    #[case::missing_field("limit = 20\n", "", 2, "missing field `limit`")]
+    fn bad_budgets_are_refused_with_file_line_and_field(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] line: usize,
+        #[case] message: &str,
+    ) {
+        let error = Budgets::parse("budgets.toml", &GOOD.replace(from, to)).expect_err("bad");
+        assert_eq!((error.file.as_str(), error.line), ("budgets.toml", line), "{error}");
+        assert!(error.message.contains(message), "{error}");
+    }
+
+    #[test]
+    fn a_budget_binds_the_rows_and_the_provider_that_it_names() {
+        let text = GOOD.replace("[\"*\"]", "[\"nodepool_smoke\"]");
+        let budgets = Budgets::parse("budgets.toml", &text).expect("good");
+        assert_eq!(budgets.of_row("nodepool_smoke", "kwok").count(), 1);
+        assert_eq!(budgets.of_row("nodepool_published", "kwok").count(), 0);
+        assert_eq!(budgets.of_row("nodepool_smoke", "kind").count(), 0);
+    }
+}

@@ -1,0 +1,17 @@
+//! What a measurement is, apart from how it is taken: accounts, quantiles, budgets and verdicts.
+//!
+//! Invariant: nothing here knows tokio, kube or a clock. Time enters as a value, so every rule can be tested with a
+//! history that is written down.
+
+pub mod budget;
+pub mod ledger;
+pub mod progress;
+pub mod promtext;
+pub mod stats;
+pub mod verdict;
+
+pub use budget::{Basis, Budget, BudgetError, Budgets, Direction, Judged};
+pub use ledger::{Ledger, Missing, Seen};
+pub use progress::{End, Progress, StallRule};
+pub use stats::Quantiles;
+pub use verdict::{Verdict, human};
