@@ -1,0 +1,192 @@
+//! `run.json`: made from the trial records, any number of times, whatever became of the run.
+
+use std::collections::BTreeMap;
+
+use measure::{Judged, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::fingerprint::Fingerprint;
+use crate::run_dir::{Error, RunDir, read_json};
+use crate::schema::Trial;
+
+/// A run and its trials.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Run {
+    /// [`crate::SCHEMA`] of the writer.
+    pub schema: u32,
+    /// The run's id.
+    pub run_id: String,
+    /// How far it came.
+    pub state: State,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// How long it took, in seconds; absent until it ended.
+    pub wall_s: Option<f64>,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The revision of this repository, `-dirty` when it had changes.
+    pub git_revision: String,
+    /// The version of kubedyno.
+    pub kubedyno_version: String,
+    /// The nextest profile.
+    pub profile: String,
+    /// nextest's own id of the run, which its JUnit file carries.
+    pub nextest_run_id: Option<String>,
+    /// The machine.
+    pub fingerprint: Fingerprint,
+    /// Seeds by what they seed.
+    pub seeds: BTreeMap<String, u64>,
+    /// The rows that were to run.
+    pub expected: Vec<Expected>,
+    /// Rows outside the selection, and what each needs.
+    pub not_selected: Vec<String>,
+    /// The trials.
+    pub trials: Vec<TrialSummary>,
+}
+
+/// How far a run came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It runs, or it was killed.
+    #[default]
+    Incomplete,
+    /// It came to its end.
+    Complete,
+    /// It was interrupted and wrote what it had.
+    Interrupted,
+}
+
+/// A row that was to run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Expected {
+    /// The suite's package.
+    pub suite: String,
+    /// The row.
+    pub test: String,
+}
+
+/// What `run.json` says of a trial; the rest is in its own record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrialSummary {
+    /// The suite's package.
+    pub suite: String,
+    /// The row.
+    pub test: String,
+    /// The provider of its cluster.
+    pub provider: String,
+    /// The nextest profile.
+    pub profile: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The sentence that explains it.
+    pub reason: String,
+    /// Stated differences between the document's set-up and this one.
+    pub deviations: Vec<String>,
+    /// Versions of the system under test.
+    pub versions: BTreeMap<String, String>,
+    /// Every figure, by name; the unit is in the name.
+    pub metrics: BTreeMap<String, f64>,
+    /// The budgets, judged.
+    pub budgets: Vec<Judged>,
+    /// How long it took, in seconds.
+    pub wall_s: f64,
+    /// Its record, relative to the run's directory.
+    pub record: String,
+}
+
+/// Reads every trial record and brings `run.json` up to date with them. A row that was to run and left no record, or
+/// left one without a verdict, is `no-data`: it was killed, or it never began.
+///
+/// # Errors
+/// When there is no run in the directory, or a record cannot be read or written.
+pub fn gather(directory: &RunDir) -> Result<Run, Error> {
+    let path = directory.run_json();
+    if !path.exists() {
+        return Err(Error::NoRun(directory.path().to_owned()));
+    }
+    let mut run: Run = read_json(&path)?;
+    let trials = directory.trials()?;
+    run.trials = trials.iter().map(summarise).collect();
+    let unseen = run
+        .expected
+        .iter()
+        .filter(|row| !trials.iter().any(|trial| trial.suite == row.suite && trial.test == row.test));
+    let unseen: Vec<TrialSummary> = unseen.map(|row| never_began(row, &run.profile)).collect();
+    run.trials.extend(unseen);
+    run.trials.sort_by(|a, b| (&a.suite, &a.test).cmp(&(&b.suite, &b.test)));
+    directory.write_json(&path, &run)?;
+    Ok(run)
+}
+
+fn summarise(trial: &Trial) -> TrialSummary {
+    let (verdict, reason) = match trial.verdict {
+        Some(verdict) => (verdict, trial.reason.clone()),
+        None => (Verdict::NoData, format!("the test process ended without a verdict; {}", trial.reason)),
+    };
+    TrialSummary {
+        suite: trial.suite.clone(),
+        test: trial.test.clone(),
+        provider: trial.provider.clone(),
+        profile: trial.profile.clone(),
+        verdict,
+        reason,
+        deviations: trial.deviations.clone(),
+        versions: trial.versions.clone(),
+        metrics: trial.metrics.clone(),
+        budgets: trial.budgets.clone(),
+        wall_s: trial.wall_s,
+        record: format!("trials/{}/{}.json", trial.suite, trial.test),
+    }
+}
+
+fn never_began(row: &Expected, profile: &str) -> TrialSummary {
+    TrialSummary {
+        suite: row.suite.clone(),
+        test: row.test.clone(),
+        provider: String::new(),
+        profile: profile.to_owned(),
+        verdict: Verdict::NoData,
+        reason: "no record: the test never began, or was killed before it wrote one".to_owned(),
+        deviations: Vec::new(),
+        versions: BTreeMap::new(),
+        metrics: BTreeMap::new(),
+        budgets: Vec::new(),
+        wall_s: 0.0,
+        record: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(test: &str, verdict: Option<Verdict>) -> Trial {
+        let (suite, test) = ("kperf-suite".to_owned(), test.to_owned());
+        Trial { schema: 1, suite, test, verdict, reason: "in phase create-pods".to_owned(), ..Trial::default() }
+    }
+
+    #[test]
+    fn a_killed_run_still_reports_what_it_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = RunDir::at(dir.path());
+        let expected = ["done", "killed", "never_began"]
+            .map(|test| Expected { suite: "kperf-suite".to_owned(), test: test.to_owned() })
+            .to_vec();
+        directory.write_json(&directory.run_json(), &Run { expected, ..Run::default() }).unwrap();
+        directory.write_trial(&trial("done", Some(Verdict::Pass))).unwrap();
+        directory.write_trial(&trial("killed", None)).unwrap();
+        let run = gather(&directory).unwrap();
+        let verdicts: Vec<(&str, Verdict)> = run.trials.iter().map(|t| (t.test.as_str(), t.verdict)).collect();
+        assert_eq!(verdicts, [("done", Verdict::Pass), ("killed", Verdict::NoData), ("never_began", Verdict::NoData)]);
+        assert!(run.trials[1].reason.contains("in phase create-pods"));
+        assert_eq!(run.state, State::Incomplete);
+        assert_eq!(gather(&directory).unwrap().trials.len(), 3, "gathering again changes nothing");
+    }
+
+    #[test]
+    fn a_directory_without_a_run_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(gather(&RunDir::at(dir.path())).unwrap_err().to_string().contains("holds no run"));
+    }
+}

@@ -1,0 +1,23 @@
+//! Results as files: the versioned schema, atomic writing, gathering, and the tables made from them.
+//!
+//! Everything here reads and writes files only. A trial writes its record as it goes, so that a killed run still
+//! reports what it had; whoever reports afterwards needs no cluster and no test.
+
+mod fingerprint;
+mod gather;
+mod junit;
+mod run_dir;
+mod schema;
+mod summary;
+mod table;
+
+pub use fingerprint::Fingerprint;
+pub use gather::{Expected, Run, State, TrialSummary, gather};
+pub use junit::annotate_junit;
+pub use run_dir::{Error, RunDir, new_run_id, row_name};
+pub use schema::{
+    ComponentUse, Document, HarnessUse, MachineUse, PhaseRecord, ProgressTimes, Published, SCHEMA, SlowObject, Trial,
+    WatchRecord,
+};
+pub use summary::summary_markdown;
+pub use table::{details, rows_table};

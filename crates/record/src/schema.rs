@@ -1,0 +1,220 @@
+//! The record of one trial. Units are in the names of the fields.
+
+use std::collections::BTreeMap;
+
+use measure::{Judged, Missing, Quantiles, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// Version of the schema of `run.json` and of the trial records.
+pub const SCHEMA: u32 = 1;
+
+/// `trials/<suite>/<test>.json`: one run of one test function.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Trial {
+    /// [`SCHEMA`] of the writer.
+    pub schema: u32,
+    /// The run.
+    pub run_id: String,
+    /// The suite's package.
+    pub suite: String,
+    /// The row's name.
+    pub test: String,
+    /// The provider of its cluster.
+    pub provider: String,
+    /// The nextest profile.
+    pub profile: String,
+    /// The document that publishes the claims.
+    pub document: Document,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// From its begin to this writing, in seconds.
+    pub wall_s: f64,
+    /// Absent while it runs, and for ever when it was killed.
+    pub verdict: Option<Verdict>,
+    /// One sentence that explains the verdict, or says what was going on.
+    pub reason: String,
+    /// Stated differences between the document's set-up and this one.
+    pub deviations: Vec<String>,
+    /// The row's parameters, overrides included.
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    /// The parameters that were overridden.
+    pub overridden: BTreeMap<String, serde_json::Value>,
+    /// Versions of the system under test beside the document's, by system.
+    pub versions: BTreeMap<String, String>,
+    /// Settings of the cluster that change what is measured.
+    pub settings: serde_json::Value,
+    /// Where each program of the cluster came from.
+    pub programs: Vec<serde_json::Value>,
+    /// The phases so far.
+    pub phases: Vec<PhaseRecord>,
+    /// Every figure, by name; the unit is in the name.
+    pub metrics: BTreeMap<String, f64>,
+    /// The budgets, judged.
+    pub budgets: Vec<Judged>,
+    /// Figures of others beside ours.
+    pub published: Vec<Published>,
+    /// What the watches went through.
+    pub watches: BTreeMap<String, WatchRecord>,
+    /// What the machine did meanwhile.
+    pub machine: MachineUse,
+    /// What the harness itself cost.
+    pub harness: HarnessUse,
+    /// Things worth knowing that no budget judges: a component that died, a clock that stepped.
+    pub notes: Vec<String>,
+    /// Files beside the record, relative to the run's directory.
+    pub files: Vec<String>,
+}
+
+/// The document that a suite checks.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Document {
+    /// Its title.
+    pub title: String,
+    /// Its number and file name in this project's list.
+    pub name: String,
+}
+
+/// A named part of a trial.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PhaseRecord {
+    /// Its name.
+    pub name: String,
+    /// From the begin of the trial, in seconds.
+    pub started_s: f64,
+    /// How long it took; for a stalled one, until it last moved.
+    pub took_s: f64,
+    /// `complete after 12.3s`, `stalled at 922/1000 after 14m25s`, …
+    pub end: String,
+    /// The verdict that the end forces, if it forces one.
+    pub verdict: Option<Verdict>,
+    /// Objects that should have got there.
+    pub expected: usize,
+    /// Objects seen.
+    pub seen: usize,
+    /// Objects that got there.
+    pub done: usize,
+    /// Objects whose last event came late, because the watch was broken when it happened: counted, not measured.
+    pub late: usize,
+    /// Objects whose last stamp a list gave and no event: counted, not measured.
+    pub relisted: usize,
+    /// Objects that cannot be accounted for.
+    pub unaccounted: usize,
+    /// Their names and reasons, the first twenty.
+    pub missing: Vec<Missing>,
+    /// When shares of the objects were done.
+    pub progress: ProgressTimes,
+    /// Objects done by the time the phase took.
+    pub per_s: f64,
+    /// Quantiles of each stage, by `from -> to`.
+    pub stages: BTreeMap<String, Quantiles>,
+    /// The slowest objects, slowest first.
+    pub slowest: Vec<SlowObject>,
+    /// CPU and memory of the components in this phase.
+    pub components: BTreeMap<String, ComponentUse>,
+    /// CPU milliseconds of the yardstick: the median of the phase.
+    pub yardstick_ms: Option<f64>,
+    /// Requests that the apiserver counted, without watches.
+    pub api_requests: Option<f64>,
+    /// The most frequent of them, as `VERB resource`.
+    pub api_requests_by: BTreeMap<String, f64>,
+    /// Writes that etcd took.
+    pub etcd_puts: Option<f64>,
+    /// Bytes that they added to etcd's write-ahead log.
+    pub etcd_wal_bytes: Option<f64>,
+    /// Growth of etcd's database file, in bytes.
+    pub etcd_db_growth_bytes: Option<f64>,
+}
+
+/// When shares of the objects were done, in seconds from the start of the phase.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ProgressTimes {
+    /// Half of them.
+    pub t50_s: Option<f64>,
+    /// Nine in ten.
+    pub t90_s: Option<f64>,
+    /// 99 in a hundred.
+    pub t99_s: Option<f64>,
+    /// All.
+    pub t100_s: Option<f64>,
+}
+
+/// One of the slowest objects.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SlowObject {
+    /// Its name.
+    pub name: String,
+    /// Its time through the phase, in milliseconds.
+    pub took_ms: f64,
+}
+
+/// What a component used in a phase.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ComponentUse {
+    /// CPU seconds.
+    pub cpu_s: f64,
+    /// Resident memory at the end, in bytes.
+    pub rss_bytes: u64,
+}
+
+/// A figure that others published.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Published {
+    /// What it is a figure of.
+    pub figure: String,
+    /// As published, with its unit.
+    pub theirs: String,
+    /// Where.
+    pub source: String,
+    /// The metric of ours that stands beside it, if one does.
+    pub metric: Option<String>,
+}
+
+/// What a watch went through.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WatchRecord {
+    /// Events read.
+    pub events: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Times that the stream ended or failed and was opened again.
+    pub breaks: u64,
+    /// Times that the apiserver had forgotten the resourceVersion (410 Gone).
+    pub gone: u64,
+    /// Lists after a break; what only they showed is marked in the ledger.
+    pub relists: u64,
+    /// Events that were no event that we know.
+    pub undecoded: u64,
+}
+
+/// What the machine did during a trial.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MachineUse {
+    /// Share of its CPU time that was busy, 0 to 1.
+    pub busy_share: f64,
+    /// Share of its CPU time that a hypervisor gave to others, 0 to 1.
+    pub steal_share: f64,
+    /// One-minute load average at the start.
+    pub load_at_start: f64,
+    /// By how much the wall clock moved against the monotonic one, in milliseconds.
+    pub clock_step_ms: f64,
+    /// CPU milliseconds of the yardstick, a fixed piece of work done every second: the median of the trial.
+    pub yardstick_ms: f64,
+}
+
+/// What the harness itself cost.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct HarnessUse {
+    /// CPU seconds.
+    pub cpu_s: f64,
+    /// Peak resident memory in bytes.
+    pub peak_rss_bytes: u64,
+    /// The largest share of the trial that one of its threads was ready but had no CPU, 0 to 1; absent where the kernel
+    /// does not count it.
+    pub cpu_wait_share: Option<f64>,
+    /// API requests that it made.
+    pub requests: u64,
+    /// Bytes that its watches read.
+    pub watch_bytes: u64,
+    /// Heap bytes of its ledgers, an object.
+    pub ledger_bytes_per_object: f64,
+}
