@@ -1,0 +1,150 @@
+//! `fixture.json`: what a running cluster is, for whoever adopts it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::process::Process;
+use crate::settings::Settings;
+use crate::shell::Shell;
+
+/// The version of the descriptor's schema. A reader refuses a newer one and reads every older one.
+pub const SCHEMA: u32 = 1;
+
+/// A running cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// [`SCHEMA`] of the writer.
+    pub schema: u32,
+    /// The fixture's name.
+    pub name: String,
+    /// The provider: `kwok`.
+    pub provider: String,
+    /// Hash of the configuration and of the programs: a cluster with another key is another cluster.
+    pub key: String,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+    /// The boot of the machine that it belongs to.
+    pub boot_id: String,
+    /// Its kubeconfig, mode 0600.
+    pub kubeconfig: PathBuf,
+    /// The apiserver's URL.
+    pub apiserver: String,
+    /// What its tests can count on: `simulated-nodes`, `component-processes`, `etcd-metrics`.
+    pub capabilities: Vec<String>,
+    /// Versions by the name of the system: `kubernetes`, `etcd`, `kwok`.
+    pub versions: BTreeMap<String, String>,
+    /// The settings that change what is measured.
+    pub settings: Settings,
+    /// The programs that it runs, and where each came from.
+    pub programs: Vec<ProgramUsed>,
+    /// Its components.
+    pub components: Vec<Component>,
+    /// What was repaired since it was made, oldest first.
+    #[serde(default)]
+    pub repairs: Vec<String>,
+}
+
+/// One component of the control plane, or the controller that simulates the nodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Component {
+    /// Its name: `etcd`, `kube-apiserver`, …
+    pub name: String,
+    /// Its process.
+    pub process: Process,
+    /// Where it serves `/metrics`.
+    pub metrics_url: Option<String>,
+    /// Its log.
+    pub log: PathBuf,
+    /// Its command line without the program, as it runs.
+    pub args: Vec<String>,
+}
+
+/// A program that the fixture runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProgramUsed {
+    /// Its name.
+    pub name: String,
+    /// What it says of its version.
+    pub version: String,
+    /// Where it came from: `explicit path`, `release`, `go modules`, …
+    pub source: String,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// Its path.
+    pub path: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct SchemaOnly {
+    schema: u32,
+    #[serde(default)]
+    name: String,
+}
+
+impl Descriptor {
+    /// Reads a descriptor; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no descriptor, or has a newer schema.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        let bad = |error: serde_json::Error| Error::BadDescriptor {
+            path: path.to_owned(),
+            line: error.line(),
+            message: error.to_string(),
+        };
+        let SchemaOnly { schema, name } = serde_json::from_str(&text).map_err(bad)?;
+        if schema > SCHEMA {
+            return Err(Error::NewerSchema { path: path.to_owned(), name, found: schema, known: SCHEMA });
+        }
+        serde_json::from_str(&text).map(Some).map_err(bad)
+    }
+
+    /// Writes the descriptor, whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path, shell: &Shell) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).unwrap_or_default();
+        shell.write(path, &text)
+    }
+
+    /// The component of that name.
+    pub fn component(&self, name: &str) -> Option<&Component> {
+        self.components.iter().find(|component| component.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::newer(
+        r#"{"schema": 99, "name": "default", "shape": "unknown"}"#,
+        "has schema 99, this kubedyno knows up to 1"
+    )]
+    #[case::half("{\"schema\": 1,\n\"name\": ", "fixture.json:2: not a fixture descriptor")]
+    #[case::other("{\"schema\": 1,\n\"name\": 5}", "fixture.json:2: not a fixture descriptor")]
+    fn a_descriptor_that_cannot_be_understood_is_refused(#[case] text: &str, #[case] message: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fixture.json");
+        std::fs::write(&path, text).unwrap();
+        let error = Descriptor::read(&path).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+
+    #[test]
+    fn no_descriptor_is_no_cluster() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Descriptor::read(&dir.path().join("fixture.json")).unwrap(), None);
+    }
+}

@@ -1,0 +1,331 @@
+//! The clusters of this machine: up, down, list, status, gc.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::api::connect;
+use crate::descriptor::{Component, Descriptor};
+use crate::error::{Error, Result};
+use crate::health::Health;
+use crate::lease::{Holder, Lease, Mode};
+use crate::nodes::{NodeShape, POOL_LABEL, create_nodes, node};
+use crate::process::{State, Usage};
+use crate::provider::Provider;
+use crate::shell::Shell;
+use crate::sweep::{Swept, sweep_files, sweep_objects};
+
+/// The directory of all fixtures, and the verbs on them.
+#[derive(Clone, Debug)]
+pub struct Fixtures {
+    state: PathBuf,
+}
+
+/// What `cluster up` is asked for.
+#[derive(Clone, Debug)]
+pub struct UpRequest {
+    /// The cluster's name.
+    pub name: String,
+    /// Simulated nodes that it should have, beside those that trials make.
+    pub nodes: u32,
+    /// Their shape.
+    pub shape: NodeShape,
+}
+
+/// What `cluster up` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Up {
+    /// A healthy cluster with the same key was there.
+    Adopted,
+    /// The cluster was there but something in it was dead, and was started again.
+    Repaired,
+    /// The cluster was made.
+    Created,
+}
+
+/// What `cluster status` shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The descriptor.
+    pub descriptor: Descriptor,
+    /// What is wrong; empty when it is healthy.
+    pub problems: Vec<String>,
+    /// Who holds its lease.
+    pub holders: Vec<Holder>,
+    /// CPU and memory of each component, in the descriptor's order; absent for a dead one.
+    pub usage: Vec<Option<Usage>>,
+}
+
+impl Fixtures {
+    /// The fixtures below a state directory.
+    pub fn new(state: &Path) -> Self {
+        Self { state: state.to_owned() }
+    }
+
+    /// The directory of one fixture.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        self.state.join("fixtures").join(name)
+    }
+
+    /// The descriptor's path of one fixture.
+    pub fn descriptor_path(&self, name: &str) -> PathBuf {
+        self.directory(name).join("fixture.json")
+    }
+
+    /// The directory of all locks and of the cards of their holders.
+    pub fn locks(&self) -> PathBuf {
+        self.state.join("locks")
+    }
+
+    /// The names of all fixtures, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.state.join("fixtures")).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter(|entry| entry.path().is_dir())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Brings the cluster up: adopts a healthy one with the same key, starts again what is dead, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be made, or would have to be made anew while somebody holds its lease.
+    pub async fn up(
+        &self,
+        provider: &dyn Provider,
+        request: &UpRequest,
+        shell: &Shell,
+        say: &dyn Fn(&str),
+    ) -> Result<Up> {
+        let name = request.name.as_str();
+        check_name(name)?;
+        let _lock = if shell.is_dry() { None } else { Some(self.lock(name, say)?) };
+        let directory = self.directory(name);
+        let (up, descriptor) = match Descriptor::read(&self.descriptor_path(name))? {
+            Some(descriptor) => self.adopt(provider, descriptor, shell, say).await?,
+            None => (Up::Created, self.create(provider, name, shell, say)?),
+        };
+        if request.nodes > 0 && shell.doing(format!("create up to {} nodes on {name}", request.nodes)) {
+            let descriptor = descriptor.ok_or_else(|| Error::NoSuchCluster(name.to_owned()))?;
+            self.ensure_nodes(&descriptor, request, say).await?;
+        }
+        if !shell.is_dry() {
+            sweep_files(&directory);
+        }
+        Ok(up)
+    }
+
+    /// Ends the cluster and removes its files.
+    ///
+    /// # Errors
+    /// When somebody holds its lease and `force` is not set, or when there is no such cluster.
+    pub fn down(&self, provider: &dyn Provider, name: &str, force: bool, shell: &Shell) -> Result<()> {
+        check_name(name)?;
+        if !self.directory(name).exists() {
+            return Err(Error::NoSuchCluster(name.to_owned()));
+        }
+        let _making = match self.try_lock(name)? {
+            None if !force => {
+                return Err(Error::InUse { name: name.to_owned(), holder: "a command that makes it".to_owned() });
+            }
+            lock => lock,
+        };
+        let _lease = self.alone(name, force, "cluster down")?;
+        provider.delete(name, &self.directory(name), shell)
+    }
+
+    /// What the cluster is and does.
+    ///
+    /// # Errors
+    /// When there is none of that name, or its descriptor cannot be read.
+    pub async fn status(&self, name: &str) -> Result<Status> {
+        let descriptor = self.descriptor(name)?;
+        let problems = Health::of(&descriptor).await.problems();
+        let usage = descriptor.components.iter().map(|component| component.process.usage()).collect();
+        Ok(Status { problems, holders: Lease::holders(&self.locks(), name), usage, descriptor })
+    }
+
+    /// The descriptor of a cluster that is there.
+    ///
+    /// # Errors
+    /// When there is none of that name, or its descriptor cannot be read.
+    pub fn descriptor(&self, name: &str) -> Result<Descriptor> {
+        check_name(name)?;
+        Descriptor::read(&self.descriptor_path(name))?.ok_or_else(|| Error::NoSuchCluster(name.to_owned()))
+    }
+
+    /// Removes what dead commands and trials left: clusters that do not work, labelled objects in those that do, cards
+    /// and temporary files. What is in use is left alone.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub async fn gc(&self, provider: &dyn Provider, shell: &Shell, say: &dyn Fn(&str)) -> Result<Swept> {
+        let mut swept = Swept::default();
+        if !shell.is_dry() {
+            swept.files += Lease::sweep(&self.locks());
+        }
+        for name in self.names() {
+            let directory = self.directory(&name);
+            let (Some(_making), Ok(_lease)) = (self.try_lock(&name)?, self.alone(&name, false, "cluster gc")) else {
+                say(&format!("`{name}` is in use: left alone"));
+                continue;
+            };
+            if !shell.is_dry() {
+                swept.files += sweep_files(&directory);
+            }
+            let described = Descriptor::read(&self.descriptor_path(&name));
+            let broken = match &described {
+                Ok(Some(descriptor)) => Health::of(descriptor).await.problems(),
+                Ok(None) => vec!["it was never finished".to_owned()],
+                Err(error @ Error::NewerSchema { .. }) => {
+                    say(&format!("`{name}` is left alone: {error}"));
+                    continue;
+                }
+                Err(error) => vec![error.to_string()],
+            };
+            match described {
+                Ok(Some(descriptor)) if broken.is_empty() => {
+                    if shell.doing(format!("delete the namespaces and nodes of dead runs in {name}")) {
+                        swept.add(sweep_objects(&connect(&descriptor).await?).await?);
+                    }
+                }
+                _ => {
+                    say(&format!("removing `{name}`: {}", broken.join("; ")));
+                    provider.delete(&name, &directory, shell)?;
+                    swept.clusters.push(name);
+                }
+            }
+        }
+        Ok(swept)
+    }
+
+    async fn adopt(
+        &self,
+        provider: &dyn Provider,
+        descriptor: Descriptor,
+        shell: &Shell,
+        say: &dyn Fn(&str),
+    ) -> Result<(Up, Option<Descriptor>)> {
+        let name = descriptor.name.clone();
+        let same = descriptor.key == provider.key();
+        let health = Health::of(&descriptor).await;
+        if same && health == Health::Healthy {
+            shell.doing(format!("adopt {name}: it is healthy and has the same key"));
+            return Ok((Up::Adopted, Some(descriptor)));
+        }
+        if same && let Health::Broken(problems) = &health {
+            say(&format!("cluster `{name}`: {}; starting it again", problems.join("; ")));
+            // What died is started again beside whoever uses the cluster. When all run and nobody answers, all have to
+            // go, and that may be the work of a row that measures.
+            let died = |component: &Component| component.process.state() != State::Running;
+            let _lease = match descriptor.components.iter().any(died) {
+                true => None,
+                false => self.alone(&name, false, "cluster up")?,
+            };
+            match provider.restart(&descriptor, &self.directory(&name), shell) {
+                Ok(mut restarted) if Health::of(&restarted).await == Health::Healthy || shell.is_dry() => {
+                    restarted.repairs.extend(problems.clone());
+                    restarted.write(&self.descriptor_path(&name), shell)?;
+                    return Ok((Up::Repaired, Some(restarted)));
+                }
+                Ok(_) => say("it did not recover; making it anew"),
+                Err(error) => say(&format!("it did not start ({error}); making it anew")),
+            }
+        } else if !same {
+            say(&format!("cluster `{name}` was made with other programs or settings; making it anew"));
+        } else {
+            say(&format!("cluster `{name}`: {}; making it anew", health.problems().join("; ")));
+        }
+        let _lease = self.alone(&name, false, "cluster up")?;
+        provider.delete(&name, &self.directory(&name), shell)?;
+        Ok((Up::Created, self.create(provider, &name, shell, say)?))
+    }
+
+    /// Makes the cluster. Ports are chosen by the provider when it starts, so another program can take one in between:
+    /// the second try chooses others.
+    fn create(
+        &self,
+        provider: &dyn Provider,
+        name: &str,
+        shell: &Shell,
+        say: &dyn Fn(&str),
+    ) -> Result<Option<Descriptor>> {
+        let directory = self.directory(name);
+        // Two clusters that start at once would choose the same ports.
+        let _one_at_a_time = if shell.is_dry() { None } else { Some(self.lock("_create", say)?) };
+        if directory.exists() {
+            provider.delete(name, &directory, shell)?;
+        }
+        let descriptor = match provider.create(name, &directory, shell) {
+            Ok(descriptor) => descriptor,
+            Err(first) => {
+                say(&format!("the first try failed ({first}); trying once more"));
+                provider.delete(name, &directory, shell)?;
+                provider.create(name, &directory, shell).inspect_err(|_| {
+                    provider.delete(name, &directory, shell).ok();
+                })?
+            }
+        };
+        match &descriptor {
+            Some(descriptor) => descriptor.write(&self.descriptor_path(name), shell)?,
+            None => shell.write(&self.descriptor_path(name), b"")?,
+        }
+        Ok(descriptor)
+    }
+
+    async fn ensure_nodes(&self, descriptor: &Descriptor, request: &UpRequest, say: &dyn Fn(&str)) -> Result<()> {
+        say(&format!("creating up to {} nodes", request.nodes));
+        let client = connect(descriptor).await?;
+        let labels = [(POOL_LABEL, "base")];
+        let nodes = (0..request.nodes).map(|i| node(&format!("base-{i:05}"), &request.shape, &labels, &[]));
+        create_nodes(&client, nodes, |_| {}).await?;
+        Ok(())
+    }
+
+    fn alone(&self, name: &str, force: bool, what: &str) -> Result<Option<Lease>> {
+        match Lease::try_take(&self.locks(), name, Mode::Exclusive, what, None)? {
+            Ok(lease) => Ok(Some(lease)),
+            Err(_) if force => Ok(None),
+            Err(holder) => Err(Error::InUse { name: name.to_owned(), holder }),
+        }
+    }
+
+    fn lock(&self, name: &str, say: &dyn Fn(&str)) -> Result<File> {
+        let mut told = false;
+        loop {
+            match self.try_lock(name)? {
+                Some(lock) => return Ok(lock),
+                None if told => std::thread::sleep(Duration::from_millis(100)),
+                None => {
+                    say(&format!("waiting: another command works on `{name}`"));
+                    told = true;
+                }
+            }
+        }
+    }
+
+    /// The lock of whoever makes or repairs a cluster; `None` when somebody has it.
+    fn try_lock(&self, name: &str) -> Result<Option<File>> {
+        let locks = self.locks();
+        Shell::real().make_dir(&locks)?;
+        let path = locks.join(format!("{name}.up"));
+        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let good = (1..=40).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if good { Ok(()) } else { Err(Error::BadName(name.to_owned())) }
+}

@@ -1,0 +1,64 @@
+//! Whether a cluster works: its processes, and whether its apiserver says that it is ready.
+
+use std::time::Duration;
+
+use crate::api::connect;
+use crate::descriptor::Descriptor;
+use crate::process::{State, boot_id};
+
+/// How long the apiserver may take to say that it is ready before it counts as silent.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether a cluster works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Healthy,
+    /// It does not, but its machine is the same: what is dead can be started again.
+    Broken(Vec<String>),
+    /// The machine was rebooted: nothing of it runs, and its pids mean nothing.
+    Rebooted,
+}
+
+impl Health {
+    /// Looks at the processes first, which costs microseconds and never hangs, then asks the apiserver.
+    pub async fn of(descriptor: &Descriptor) -> Self {
+        if descriptor.boot_id != boot_id() {
+            return Self::Rebooted;
+        }
+        let mut problems: Vec<String> = descriptor
+            .components
+            .iter()
+            .filter_map(|component| match component.process.state() {
+                State::Running => None,
+                State::Paused => Some(format!("{} ({}) is paused", component.name, component.process)),
+                State::Dead => Some(format!("{} ({}) is not running", component.name, component.process)),
+            })
+            .collect();
+        if problems.is_empty()
+            && let Err(problem) = ready(descriptor).await
+        {
+            problems.push(format!("{} {problem}", descriptor.apiserver));
+        }
+        if problems.is_empty() { Self::Healthy } else { Self::Broken(problems) }
+    }
+
+    /// What is wrong, in words; empty when nothing is.
+    pub fn problems(&self) -> Vec<String> {
+        match self {
+            Self::Healthy => Vec::new(),
+            Self::Broken(problems) => problems.clone(),
+            Self::Rebooted => vec!["the machine was rebooted since it was made".to_owned()],
+        }
+    }
+}
+
+async fn ready(descriptor: &Descriptor) -> Result<(), String> {
+    let client = connect(descriptor).await.map_err(|error| error.to_string())?;
+    let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
+    match tokio::time::timeout(PATIENCE, client.request_text(request)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("is not ready: {error}")),
+        Err(_) => Err(format!("does not answer within {} s", PATIENCE.as_secs())),
+    }
+}

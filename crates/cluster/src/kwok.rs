@@ -1,0 +1,305 @@
+//! The kwok provider: a real etcd, apiserver, controller manager and scheduler as processes, with simulated nodes.
+//!
+//! kwokctl's binary runtime does the provisioning. We write its configuration, take the identity of what it started,
+//! and end by ourselves what it loses sight of.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use thirdparty::Program;
+
+use crate::descriptor::{Component, Descriptor, ProgramUsed, SCHEMA};
+use crate::error::{Error, Result};
+use crate::process::{self, Process, State};
+use crate::provider::Provider;
+use crate::settings::Settings;
+use crate::shell::Shell;
+
+/// The programs that a kwok cluster needs, by their names in `thirdparty`.
+pub const PROGRAMS: [&str; 9] = [
+    "etcd",
+    "etcdctl",
+    "etcdutl",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+    "kwok",
+    "kwokctl",
+];
+
+const COMPONENTS: [&str; 5] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller"];
+
+/// How long kwokctl waits for the cluster: its own start is about 4 s on two idle cores.
+const READY_WITHIN: &str = "120s";
+
+/// The kwok provider with its programs and settings.
+#[derive(Debug)]
+pub struct Kwok {
+    programs: BTreeMap<String, Program>,
+    settings: Settings,
+}
+
+/// The part of kwokctl's own `kwok.yaml` that says where components serve their metrics.
+#[derive(Deserialize)]
+struct KwokctlFile {
+    #[serde(default)]
+    components: Vec<KwokctlComponent>,
+}
+
+#[derive(Deserialize)]
+struct KwokctlComponent {
+    name: String,
+    metric: Option<KwokctlMetric>,
+}
+
+#[derive(Deserialize)]
+struct KwokctlMetric {
+    scheme: String,
+    host: String,
+    path: String,
+}
+
+impl Kwok {
+    /// A provider of clusters that run `programs`, all of [`PROGRAMS`], with `settings`.
+    pub fn new(programs: BTreeMap<String, Program>, settings: Settings) -> Self {
+        Self { programs, settings }
+    }
+
+    /// kwokctl's configuration for these programs and settings. JSON, which is YAML.
+    pub fn config(&self) -> serde_json::Value {
+        let path = |name: &str| self.path(name).display().to_string();
+        let patches: Vec<_> = COMPONENTS
+            .iter()
+            .map(|component| {
+                let args = self.settings.args(component);
+                let args: Vec<_> = args
+                    .iter()
+                    .map(|(key, value)| json!({"key": key, "value": value, "override": Settings::REPLACED.contains(key)}))
+                    .collect();
+                json!({"name": component, "extraArgs": args})
+            })
+            .collect();
+        json!({
+            "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+            "kind": "KwokctlConfiguration",
+            "metadata": {"name": "kwokctl"},
+            "options": {
+                "runtime": "binary",
+                // Every server listens on loopback; kwokctl's own default is all addresses.
+                "bindAddress": "127.0.0.1",
+                "kubeVersion": self.pinned("kube-apiserver"),
+                "etcdVersion": self.pinned("etcd"),
+                "etcdBinary": path("etcd"),
+                "etcdctlBinary": path("etcdctl"),
+                "etcdutlBinary": path("etcdutl"),
+                "kubeApiserverBinary": path("kube-apiserver"),
+                "kubeControllerManagerBinary": path("kube-controller-manager"),
+                "kubeSchedulerBinary": path("kube-scheduler"),
+                "kubectlBinary": path("kubectl"),
+                "kwokControllerBinary": path("kwok"),
+            },
+            "componentsPatches": patches,
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.programs.get(name).map_or_else(|| PathBuf::from(name), |program| program.path.clone())
+    }
+
+    fn pinned(&self, name: &str) -> String {
+        self.programs.get(name).map_or_else(String::new, |program| program.pinned_version.clone())
+    }
+
+    fn kwokctl(&self, args: &[&str], directory: &Path, shell: &Shell) -> Result<()> {
+        let workdir = workdir(directory).display().to_string();
+        shell.run(&self.path("kwokctl"), args, &[("KWOK_WORKDIR", &workdir)])
+    }
+
+    /// A setting that is recorded but was not given to its component would be a lie in every result.
+    fn check_args(&self, component: &str, args: &[String]) -> Result<()> {
+        let wanted = self.settings.args(component);
+        let flags = wanted.iter().map(|(key, value)| format!("--{key}={value}"));
+        let absent: Vec<String> = flags.filter(|flag| !args.contains(flag)).collect();
+        if absent.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Failed(format!("{component} runs without {}: kwokctl did not pass it on", absent.join(" "))))
+    }
+
+    fn describe(&self, name: &str, directory: &Path) -> Result<Descriptor> {
+        let cluster = cluster_dir(name, directory);
+        let metrics = metrics_urls(&cluster.join("kwok.yaml"))?;
+        let components = COMPONENTS
+            .iter()
+            .map(|component| {
+                let process = read_pid(&cluster, component)?;
+                let args: Vec<String> = process.command_line().into_iter().skip(1).collect();
+                self.check_args(component, &args)?;
+                Ok(Component {
+                    name: (*component).to_owned(),
+                    process,
+                    metrics_url: metrics.get(*component).cloned(),
+                    log: cluster.join(format!("logs/{component}.log")),
+                    args,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let apiserver =
+            metrics.get("kube-apiserver").map(|url| url.trim_end_matches("/metrics").to_owned()).unwrap_or_default();
+        let versions = [("kubernetes", "kube-apiserver"), ("etcd", "etcd"), ("kwok", "kwok")];
+        let programs = self.programs.iter().map(|(name, program)| ProgramUsed {
+            name: name.clone(),
+            version: program.version.clone(),
+            source: program.origin.unwrap_or(program.source).to_string(),
+            sha256: program.sha256.clone(),
+            path: program.path.clone(),
+        });
+        Ok(Descriptor {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            provider: self.name().to_owned(),
+            key: self.key(),
+            created_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            boot_id: process::boot_id(),
+            kubeconfig: kubeconfig(directory),
+            apiserver,
+            capabilities: ["simulated-nodes", "component-processes", "etcd-metrics"].map(str::to_owned).into(),
+            versions: versions.iter().map(|(system, program)| ((*system).to_owned(), self.pinned(program))).collect(),
+            settings: self.settings.clone(),
+            programs: programs.collect(),
+            components,
+            repairs: Vec::new(),
+        })
+    }
+}
+
+impl Provider for Kwok {
+    fn name(&self) -> &'static str {
+        "kwok"
+    }
+
+    fn key(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.config().to_string());
+        for program in self.programs.values() {
+            hash.update(&program.sha256);
+        }
+        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn create(&self, name: &str, directory: &Path, shell: &Shell) -> Result<Option<Descriptor>> {
+        let config = directory.join("kwokctl.yaml");
+        let text = serde_json::to_vec_pretty(&self.config()).unwrap_or_default();
+        shell.make_dir(directory)?;
+        shell.write(&config, &text)?;
+        let (config, kubeconfig) = (config.display().to_string(), kubeconfig(directory).display().to_string());
+        let args = [
+            "create",
+            "cluster",
+            "--name",
+            name,
+            "--config",
+            &config,
+            "--kubeconfig",
+            &kubeconfig,
+            "--wait",
+            READY_WITHIN,
+        ];
+        self.kwokctl(&args, directory, shell)?;
+        // kwokctl leaves its keys readable by all; the directory above is closed, which is not the same.
+        shell.make_private(&cluster_dir(name, directory).join("pki"))?;
+        if shell.is_dry() { Ok(None) } else { self.describe(name, directory).map(Some) }
+    }
+
+    fn restart(&self, descriptor: &Descriptor, directory: &Path, shell: &Shell) -> Result<Descriptor> {
+        // A paused process holds its port and answers nobody: it has to go before kwokctl can start another. When all
+        // run and still nobody answers, nobody knows which one hangs, and all have to go.
+        let runs = |component: &&Component| component.process.state() == State::Running;
+        let all_run = descriptor.components.iter().all(|component| runs(&component));
+        for component in descriptor.components.iter().filter(|component| all_run || !runs(component)) {
+            if shell.doing(format!("kill {} ({})", component.name, component.process)) {
+                component.process.kill(Duration::from_secs(5));
+            }
+            // kwokctl believes this file as long as anything has the pid: a zombie, or a later process.
+            shell.remove_file(&pid_file(&cluster_dir(&descriptor.name, directory), &component.name))?;
+        }
+        self.kwokctl(&["start", "cluster", "--name", &descriptor.name, "--wait", READY_WITHIN], directory, shell)?;
+        if shell.is_dry() {
+            return Ok(descriptor.clone());
+        }
+        let created_at = descriptor.created_at.clone();
+        Ok(Descriptor {
+            created_at,
+            repairs: descriptor.repairs.clone(),
+            ..self.describe(&descriptor.name, directory)?
+        })
+    }
+
+    fn delete(&self, name: &str, directory: &Path, shell: &Shell) -> Result<()> {
+        if !shell.doing(format!("kill every process that runs a program below {}", directory.display())) {
+            return shell.remove_dir(directory);
+        }
+        // A kwokctl that outlived its parent first: it would start what is ended here.
+        let workdir = workdir(directory);
+        let kwokctl = format!("KWOK_WORKDIR={}", workdir.display());
+        for process in process::with_environment(&kwokctl) {
+            process.kill(Duration::from_secs(5));
+        }
+        let cluster = cluster_dir(name, directory);
+        // Twice: what was being started during the first look is there at the second.
+        for _ in 0..2 {
+            let alive = process::using(&cluster).into_iter().find(|process| !process.kill(Duration::from_secs(5)));
+            if let Some(process) = alive {
+                return Err(Error::Failed(format!("{process} of cluster `{name}` does not end")));
+            }
+            shell.remove_dir(directory)?;
+        }
+        Ok(())
+    }
+}
+
+fn workdir(directory: &Path) -> PathBuf {
+    directory.join("kwok")
+}
+
+fn cluster_dir(name: &str, directory: &Path) -> PathBuf {
+    workdir(directory).join("clusters").join(name)
+}
+
+fn kubeconfig(directory: &Path) -> PathBuf {
+    directory.join("kubeconfig")
+}
+
+fn pid_file(cluster: &Path, component: &str) -> PathBuf {
+    cluster.join(format!("pids/{component}.pid"))
+}
+
+fn read_pid(cluster: &Path, component: &str) -> Result<Process> {
+    let path = pid_file(cluster, component);
+    let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let process = text.trim().parse().ok().and_then(Process::of_pid);
+    process
+        .ok_or_else(|| Error::Failed(format!("{component} does not run: no process has the pid in {}", path.display())))
+}
+
+fn metrics_urls(path: &Path) -> Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    // The first document of the file is the cluster; the others are the stages of simulated objects.
+    let first = text.split("\n---\n").find(|document| document.contains("\ncomponents:")).unwrap_or(&text);
+    let file: KwokctlFile = serde_saphyr::from_str(first).map_err(|error| Error::BadDescriptor {
+        path: path.to_owned(),
+        line: error.location().map_or(1, |location| location.line() as usize),
+        message: error.to_string(),
+    })?;
+    let urls = file.components.into_iter().filter_map(|component| {
+        let KwokctlMetric { scheme, host, path } = component.metric?;
+        Some((component.name, format!("{scheme}://{host}{path}")))
+    });
+    Ok(urls.collect())
+}

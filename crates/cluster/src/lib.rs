@@ -1,0 +1,34 @@
+//! Running clusters as fixtures: where they come from, whether they are healthy, who uses them, what is left behind.
+//!
+//! A fixture is a directory below the state directory: `fixtures/<name>/` holds the provider's files and the
+//! descriptor `fixture.json` that tests adopt; locks and the cards of who holds them lie in `locks/`, because they outlive
+//! their fixture. Everything that changes a machine goes through a
+//! [`Shell`], which can print the transcript instead.
+
+mod api;
+mod descriptor;
+mod error;
+mod fixtures;
+mod health;
+mod kwok;
+mod lease;
+mod nodes;
+mod process;
+mod provider;
+mod settings;
+mod shell;
+mod sweep;
+
+pub use api::{connect, connect_to, quiet_config};
+pub use descriptor::{Component, Descriptor, ProgramUsed, SCHEMA};
+pub use error::{Error, Result};
+pub use fixtures::{Fixtures, Status, Up, UpRequest};
+pub use health::Health;
+pub use kwok::{Kwok, PROGRAMS};
+pub use lease::{Holder, Lease, Mode};
+pub use nodes::{NodeShape, POOL_LABEL, create_nodes, node};
+pub use process::{Process, State, Usage};
+pub use provider::Provider;
+pub use settings::Settings;
+pub use shell::Shell;
+pub use sweep::{RUN_LABEL, Swept, TEST_LABEL, sweep_files, sweep_objects};

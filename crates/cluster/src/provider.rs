@@ -1,0 +1,35 @@
+//! What a provider of clusters has to do; everything else is common to all of them.
+
+use std::path::Path;
+
+use crate::descriptor::Descriptor;
+use crate::error::Result;
+use crate::shell::Shell;
+
+/// A source of clusters.
+pub trait Provider {
+    /// Its name in descriptors, budgets and records.
+    fn name(&self) -> &'static str;
+
+    /// Hash of everything that makes a cluster of this provider what it is.
+    fn key(&self) -> String;
+
+    /// Makes the cluster `name` with its files in `directory`, and waits until it serves. In a dry shell there is no
+    /// cluster to describe.
+    ///
+    /// # Errors
+    /// When a program fails; what was made so far is removed by [`Provider::delete`].
+    fn create(&self, name: &str, directory: &Path, shell: &Shell) -> Result<Option<Descriptor>>;
+
+    /// Starts again what is dead in a cluster that was healthy before.
+    ///
+    /// # Errors
+    /// When it cannot be started; the caller makes the cluster anew.
+    fn restart(&self, descriptor: &Descriptor, directory: &Path, shell: &Shell) -> Result<Descriptor>;
+
+    /// Ends every process of the cluster and removes its files, however little of it is left.
+    ///
+    /// # Errors
+    /// When a process does not end or a file cannot be removed.
+    fn delete(&self, name: &str, directory: &Path, shell: &Shell) -> Result<()>;
+}

@@ -1,0 +1,198 @@
+//! Everything that changes the machine: run for real, or written down as a transcript.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+
+/// Does what it is told, or says what it would do.
+#[derive(Debug)]
+pub struct Shell {
+    transcript: Option<Mutex<Vec<String>>>,
+}
+
+impl Shell {
+    /// A shell that does.
+    pub fn real() -> Self {
+        Self { transcript: None }
+    }
+
+    /// A shell that only writes down.
+    pub fn dry() -> Self {
+        Self { transcript: Some(Mutex::default()) }
+    }
+
+    /// Whether nothing is done.
+    pub fn is_dry(&self) -> bool {
+        self.transcript.is_some()
+    }
+
+    /// What was written down, a line each.
+    pub fn transcript(&self) -> Vec<String> {
+        self.transcript
+            .as_ref()
+            .map(|lines| lines.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .unwrap_or_default()
+    }
+
+    /// Writes `line` down; returns whether the deed is to be done.
+    pub fn doing(&self, line: impl Into<String>) -> bool {
+        match &self.transcript {
+            Some(lines) => {
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.into());
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Runs a program to its end.
+    ///
+    /// # Errors
+    /// When it cannot start or exits non-zero; the error holds the last lines that it printed.
+    pub fn run(&self, program: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
+        let line = command_line(program, args, env);
+        if !self.doing(&line) {
+            return Ok(());
+        }
+        let failed = |status: String, output: String| Error::Command { command: line.clone(), status, output };
+        let output = Command::new(program)
+            .args(args)
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| failed("did not start".to_owned(), error.to_string()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let text = [output.stdout, output.stderr].concat();
+        Err(failed(output.status.to_string(), last_lines(&String::from_utf8_lossy(&text), 5)))
+    }
+
+    /// Makes a directory that only its owner may enter.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make_dir(&self, path: &Path) -> Result<()> {
+        if path.is_dir() || !self.doing(format!("mkdir -p -m 0700 {}", path.display())) {
+            return Ok(());
+        }
+        fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(Error::io("set the mode of", path))
+    }
+
+    /// Writes a file whole or not at all, readable by its owner only.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        if !self.doing(format!("write -m 0600 {}", path.display())) {
+            return Ok(());
+        }
+        write_private(path, bytes).map_err(Error::io("write", path))
+    }
+
+    /// Takes every other user's rights off the files in `dir`.
+    ///
+    /// # Errors
+    /// When the directory cannot be read or a mode cannot be set.
+    pub fn make_private(&self, dir: &Path) -> Result<()> {
+        if !self.doing(format!("chmod 0600 {}/*", dir.display())) {
+            return Ok(());
+        }
+        for entry in fs::read_dir(dir).map_err(Error::io("read", dir))? {
+            let path = entry.map_err(Error::io("read", dir))?.path();
+            if path.is_file() {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+                    .map_err(Error::io("set the mode of", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file; one that is not there is fine.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_file(&self, path: &Path) -> Result<()> {
+        if !path.exists() || !self.doing(format!("rm {}", path.display())) {
+            return Ok(());
+        }
+        fs::remove_file(path).map_err(Error::io("remove", path))
+    }
+
+    /// Removes a directory and all below it; one that is not there is fine.
+    ///
+    /// # Errors
+    /// When something in it cannot be removed.
+    pub fn remove_dir(&self, path: &Path) -> Result<()> {
+        if !path.exists() || !self.doing(format!("rm -r {}", path.display())) {
+            return Ok(());
+        }
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes `bytes` to a temporary file beside `path` and renames it: a reader sees the old file or the new one.
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    // tempfile makes its files 0600.
+    file.persist(path)?;
+    Ok(())
+}
+
+fn command_line(program: &Path, args: &[&str], env: &[(&str, &str)]) -> String {
+    let env = env.iter().map(|(key, value)| format!("{key}={value} "));
+    let args = args.iter().map(|arg| format!(" {arg}"));
+    format!("{}{}{}", env.collect::<String>(), program.display(), args.collect::<String>())
+}
+
+fn last_lines(text: &str, n: usize) -> String {
+    let lines: Vec<&str> = text.trim().lines().collect();
+    lines[lines.len().saturating_sub(n)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_shell_changes_nothing_and_writes_everything_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let shell = Shell::dry();
+        shell.make_dir(&dir.path().join("a")).unwrap();
+        shell.write(&dir.path().join("b"), b"x").unwrap();
+        shell.run(Path::new("kwokctl"), &["create", "cluster"], &[("KWOK_WORKDIR", "w")]).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(shell.transcript().len(), 3);
+        assert_eq!(shell.transcript()[2], "KWOK_WORKDIR=w kwokctl create cluster");
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        Shell::real().write(&path, b"one").unwrap();
+        Shell::real().write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_failed_command_says_its_last_words() {
+        let error = Shell::real().run(Path::new("/bin/sh"), &["-c", "echo why >&2; exit 3"], &[]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("why") && text.contains("exit status: 3"), "{text}");
+    }
+}

@@ -1,0 +1,124 @@
+//! What dead runs left behind: objects in a cluster, clusters without a descriptor, cards and temporary files.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// Label of everything that a trial makes: the run that it belongs to.
+pub const RUN_LABEL: &str = "kubedyno.io/run-id";
+
+/// Label of everything that a trial makes: the test that made it.
+pub const TEST_LABEL: &str = "kubedyno.io/test";
+
+/// How long namespaces and nodes may take to go.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Clusters that nothing described, or that could not be made to work.
+    pub clusters: Vec<String>,
+    /// Processes of runs whose command is gone.
+    pub processes: usize,
+    /// Namespaces.
+    pub namespaces: usize,
+    /// Simulated nodes.
+    pub nodes: usize,
+    /// Temporary and half-written files, and cards of dead holders.
+    pub files: usize,
+}
+
+impl Swept {
+    /// Adds what another sweep removed.
+    pub fn add(&mut self, other: Self) {
+        self.clusters.extend(other.clusters);
+        self.processes += other.processes;
+        self.namespaces += other.namespaces;
+        self.nodes += other.nodes;
+        self.files += other.files;
+    }
+}
+
+/// Removes every namespace and node that carries [`RUN_LABEL`], and waits until they are gone. The caller holds the
+/// exclusive lease, so what carries the label belongs to no living trial.
+///
+/// # Errors
+/// When the apiserver refuses, or something is still there after five minutes.
+pub async fn sweep_objects(client: &Client) -> Result<Swept> {
+    let labelled = ListParams::default().labels(RUN_LABEL);
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let nodes: Api<Node> = Api::all(client.clone());
+    let found = namespaces.list_metadata(&labelled).await.map_err(Error::api("cannot list namespaces"))?;
+    for namespace in &found.items {
+        let name = namespace.metadata.name.as_deref().unwrap_or_default();
+        empty(client, name).await?;
+        match namespaces.delete(name, &DeleteParams::background()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
+            other => drop(other.map_err(Error::api(format!("cannot delete namespace {name}")))?),
+        }
+    }
+    let count = nodes.list_metadata(&labelled).await.map_err(Error::api("cannot list nodes"))?.items.len();
+    if count > 0 {
+        nodes
+            .delete_collection(&DeleteParams::default(), &labelled)
+            .await
+            .map_err(Error::api("cannot delete nodes"))?;
+    }
+    let swept = Swept { namespaces: found.items.len(), nodes: count, ..Swept::default() };
+    let started = tokio::time::Instant::now();
+    while swept != Swept::default() {
+        let left = namespaces.list_metadata(&labelled).await.map_err(Error::api("cannot list namespaces"))?.items.len()
+            + nodes.list_metadata(&labelled).await.map_err(Error::api("cannot list nodes"))?.items.len();
+        if left == 0 {
+            break;
+        }
+        if started.elapsed() > PATIENCE {
+            let message = format!(
+                "{left} namespaces and nodes of dead runs do not go away; `cargo xtask cluster logs` may say why"
+            );
+            return Err(Error::Failed(message));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(swept)
+}
+
+/// Ends the pods of a namespace at once. Left to the controller manager, a pod that no kubelet ends holds its namespace
+/// for as long as its grace period and more.
+async fn empty(client: &Client, namespace: &str) -> Result<()> {
+    let all = ListParams::default();
+    let what = || Error::api(format!("cannot empty namespace {namespace}"));
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    deployments.delete_collection(&DeleteParams::background(), &all).await.map_err(what())?;
+    let replica_sets: Api<ReplicaSet> = Api::namespaced(client.clone(), namespace);
+    replica_sets.delete_collection(&DeleteParams::background(), &all).await.map_err(what())?;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let started = tokio::time::Instant::now();
+    loop {
+        // The apiserver deletes one after the other and gives up after a minute: thousands of pods take several calls.
+        match pods.delete_collection(&DeleteParams::background().grace_period(0), &all).await {
+            Err(kube::Error::Api(status)) if status.code == 504 && started.elapsed() < PATIENCE => {}
+            other => return other.map(drop).map_err(what()),
+        }
+    }
+}
+
+/// Removes temporary files directly in `directory` that nobody has touched for a minute; returns how many there were.
+pub fn sweep_files(directory: &Path) -> usize {
+    let old = |entry: &std::fs::DirEntry| {
+        let modified = entry.metadata().and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        modified.elapsed().is_ok_and(|age| age > Duration::from_secs(60))
+    };
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(".tmp-") && old(entry))
+        .filter(|entry| std::fs::remove_file(entry.path()).is_ok())
+        .count()
+}
