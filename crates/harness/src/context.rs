@@ -1,0 +1,60 @@
+//! What a test process is told by the setup script and by nextest, read once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use cluster::{Descriptor, Fixtures};
+
+use crate::error::{Error, Result};
+
+/// Variable with the overrides of `--set`, a JSON object.
+pub const SUITE_SETS: &str = "KUBEDYNO_SET";
+
+/// The run that a test belongs to.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The run's id.
+    pub run_id: String,
+    /// The run's directory.
+    pub results: PathBuf,
+    /// The nextest profile.
+    pub profile: String,
+    /// Overrides of parameters.
+    pub sets: BTreeMap<String, String>,
+}
+
+impl Context {
+    /// Reads the context from the environment.
+    ///
+    /// # Errors
+    /// When the test was not started by nextest with its setup script.
+    pub fn from_env() -> Result<Self> {
+        let sets = std::env::var(SUITE_SETS).unwrap_or_default();
+        let sets = if sets.is_empty() { Ok(BTreeMap::new()) } else { serde_json::from_str(&sets) };
+        Ok(Self {
+            run_id: variable("KUBEDYNO_RUN_ID")?,
+            results: variable("KUBEDYNO_RESULTS")?.into(),
+            profile: std::env::var("NEXTEST_PROFILE").unwrap_or_else(|_| "default".to_owned()),
+            sets: sets.map_err(|error| Error::Environment(format!("{SUITE_SETS} is no JSON object: {error}")))?,
+        })
+    }
+}
+
+/// The cluster whose descriptor the variable `name` points at, with the locks beside it.
+pub(crate) fn descriptor(name: &str) -> Result<(Descriptor, Fixtures)> {
+    let path = PathBuf::from(variable(name)?);
+    let gone =
+        || Error::Environment(format!("{} is gone: `cargo xtask cluster up` makes the cluster again", path.display()));
+    let descriptor = Descriptor::read(&path)?.ok_or_else(gone)?;
+    let state = path.ancestors().nth(3).ok_or_else(gone)?;
+    Ok((descriptor, Fixtures::new(state)))
+}
+
+fn variable(name: &str) -> Result<String> {
+    std::env::var(name).map_err(|_| {
+        Error::Environment(format!(
+            "{name} is not set: nextest's setup script sets it. Run `cargo nextest run -p SUITE` or `cargo xtask run SUITE`, \
+             not `cargo test`"
+        ))
+    })
+}

@@ -1,0 +1,147 @@
+//! `parameters.toml`: what each row of a suite is run with, and its overrides.
+
+use std::collections::BTreeMap;
+
+use measure::BudgetError;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// The rows of a `parameters.toml`: `[row.NAME]` tables, and what each takes in `[cost.NAME]`.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rows {
+    #[serde(rename = "row")]
+    rows: BTreeMap<String, toml::Table>,
+    #[serde(default, rename = "cost")]
+    costs: BTreeMap<String, Cost>,
+}
+
+/// What a row was measured to take, for whoever is about to start it.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Minutes on two cores.
+    pub minutes: f64,
+    /// Disk in MiB.
+    pub disk_mib: u64,
+}
+
+impl Rows {
+    /// Reads a `parameters.toml`.
+    ///
+    /// # Errors
+    /// When it is no such file, with the line.
+    pub fn parse(file: &str, text: &str) -> Result<Self, BudgetError> {
+        toml::from_str(text).map_err(|error| BudgetError::from_toml(file, text, &error))
+    }
+
+    /// The names of the rows.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.rows.keys().map(String::as_str)
+    }
+
+    /// What the row `name` takes, if it was measured.
+    pub fn cost(&self, name: &str) -> Option<&Cost> {
+        self.costs.get(name)
+    }
+
+    /// Whether some row has the parameter `key`, and a value of the type of `value`.
+    ///
+    /// # Errors
+    /// When none has it, naming those that there are; when the type differs.
+    pub fn accepts(&self, key: &str, value: &str) -> Result<(), String> {
+        let with_key: Vec<_> = self.rows.values().filter_map(|row| row.get(key)).collect();
+        let Some(old) = with_key.first() else {
+            let mut known: Vec<&str> = self.rows.values().flat_map(|row| row.keys().map(String::as_str)).collect();
+            known.sort_unstable();
+            known.dedup();
+            return Err(format!("there is no parameter `{key}`; there are {}", known.join(", ")));
+        };
+        override_parameter(old, value).map(drop).map_err(|reason| format!("parameter `{key}`: {reason}"))
+    }
+
+    /// The parameters of `row` with `sets` applied, and the overridden ones.
+    ///
+    /// # Errors
+    /// When there is no such row, a parameter is unknown, or a value has another type than the file's.
+    pub fn row<T: DeserializeOwned>(
+        &self,
+        file: &str,
+        row: &str,
+        sets: &BTreeMap<String, String>,
+    ) -> Result<(T, toml::Table, toml::Table)> {
+        let bad = |message: String| Error::Environment(format!("{file}: row `{row}`: {message}"));
+        let mut table = self.rows.get(row).cloned().ok_or_else(|| bad("there is no such row".to_owned()))?;
+        let mut overridden = toml::Table::new();
+        for (key, value) in sets {
+            if let Some(old) = table.get(key) {
+                let value = override_parameter(old, value).map_err(|reason| bad(format!("`{key}`: {reason}")))?;
+                overridden.insert(key.clone(), value.clone());
+                table.insert(key.clone(), value);
+            }
+        }
+        let typed = table.clone().try_into().map_err(|error: toml::de::Error| bad(error.message().to_owned()))?;
+        Ok((typed, table, overridden))
+    }
+}
+
+/// Reads `text` as a value of the type of `old`.
+///
+/// # Errors
+/// When it is none.
+fn override_parameter(old: &toml::Value, text: &str) -> Result<toml::Value, String> {
+    let wrong = |kind: &str| format!("`{text}` is no {kind}, as {old} is");
+    match old {
+        toml::Value::Integer(_) => text.parse().map(toml::Value::Integer).map_err(|_| wrong("whole number")),
+        toml::Value::Float(_) => text.parse().map(toml::Value::Float).map_err(|_| wrong("number")),
+        toml::Value::Boolean(_) => text.parse().map(toml::Value::Boolean).map_err(|_| wrong("`true` or `false`")),
+        toml::Value::String(_) => Ok(toml::Value::String(text.to_owned())),
+        _ => Err(format!("`{old}` cannot be overridden from the command line")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const FILE: &str = "[row.smoke]\nnodes = 200\nimage = \"pause\"\n";
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Row {
+        nodes: u32,
+        image: String,
+    }
+
+    fn sets(key: &str, value: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([(key.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn an_override_replaces_a_value_and_is_told() {
+        let rows = Rows::parse("parameters.toml", FILE).unwrap();
+        let (row, table, overridden) = rows.row::<Row>("parameters.toml", "smoke", &sets("nodes", "5")).unwrap();
+        assert_eq!((row.nodes, row.image.as_str()), (5, "pause"));
+        assert_eq!(table["nodes"], toml::Value::Integer(5));
+        assert_eq!(overridden.len(), 1);
+    }
+
+    #[rstest]
+    #[case::unknown("node", "5", "there is no parameter `node`; there are image, nodes")]
+    #[case::wrong_type("nodes", "many", "parameter `nodes`: `many` is no whole number, as 200 is")]
+    fn a_bad_override_names_the_parameter(#[case] key: &str, #[case] value: &str, #[case] message: &str) {
+        let rows = Rows::parse("parameters.toml", FILE).unwrap();
+        assert_eq!(rows.accepts(key, value).unwrap_err(), message);
+    }
+
+    #[test]
+    fn a_malformed_file_is_named_with_its_line() {
+        let error = Rows::parse("parameters.toml", "[row.smoke]\nnodes = \n").unwrap_err();
+        assert_eq!((error.file.as_str(), error.line), ("parameters.toml", 2));
+        let rows = Rows::parse("parameters.toml", "[row.smoke]\nnodes = 1\nimage = \"x\"\nimages = 2\n").unwrap();
+        let error = rows.row::<Row>("parameters.toml", "smoke", &BTreeMap::new()).unwrap_err().to_string();
+        assert!(error.contains("parameters.toml: row `smoke`: unknown field `images`"), "{error}");
+    }
+}

@@ -1,0 +1,183 @@
+//! One phase of a trial: an action, the objects that it is about, and how it ends.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cluster::Usage;
+use measure::ledger::{CohortId, Stage};
+use measure::{End, Ledger, Quantiles, Seen, StallRule};
+use record::{ComponentUse, PhaseRecord, ProgressTimes, SlowObject};
+
+use crate::scrape::{Counters, grown};
+
+/// Missing objects that a record names; all of them are in the ledger's CSV.
+const NAMED: usize = 20;
+/// Slowest objects that a record names.
+const SLOWEST: usize = 5;
+/// Kinds of requests that a record names.
+const REQUEST_KINDS: usize = 12;
+
+/// A ledger that a watch stamps while a phase waits for it.
+#[derive(Clone, Debug)]
+pub struct Account(Arc<Mutex<Ledger>>);
+
+impl Account {
+    /// An empty account of objects that live through `stages`.
+    pub fn new(stages: &'static [&'static str]) -> Self {
+        Self(Arc::new(Mutex::new(Ledger::new(stages))))
+    }
+
+    /// The ledger, for as long as the guard lives.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which objects have to get there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// As many as the cohorts should have.
+    Expected,
+    /// Every object of the cohorts that was seen.
+    AllSeen,
+}
+
+/// A phase.
+#[derive(Clone, Debug)]
+pub struct PhaseSpec {
+    /// Its name: `create-pods`.
+    pub name: &'static str,
+    /// The account that it is about.
+    pub account: Account,
+    /// The cohorts that it is about.
+    pub cohorts: Vec<CohortId>,
+    /// Further cohorts that have to be over at another stage before the phase is done: pods that a rollout replaces.
+    pub also: Option<(Vec<CohortId>, Stage)>,
+    /// Which objects have to get to `to`.
+    pub goal: Goal,
+    /// The stage at which an object's time in the phase begins.
+    pub from: Stage,
+    /// The stage at which it ends.
+    pub to: Stage,
+    /// Pairs of stages whose times are reported.
+    pub stages: Vec<(Stage, Stage)>,
+    /// When it is given up.
+    pub rule: StallRule,
+}
+
+impl PhaseSpec {
+    /// Objects that are done, and objects in all.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let ledger = self.account.ledger();
+        let (done, total) = match self.goal {
+            Goal::Expected => (ledger.count(&self.cohorts, self.to), ledger.expected(&self.cohorts)),
+            Goal::AllSeen => (ledger.reached_by(&self.cohorts, self.to), ledger.seen(&self.cohorts)),
+        };
+        match &self.also {
+            Some((cohorts, stage)) => (done + ledger.reached_by(cohorts, *stage), total + ledger.seen(cohorts)),
+            None => (done, total),
+        }
+    }
+}
+
+/// What was counted when a phase began.
+#[derive(Debug)]
+pub(crate) struct Before {
+    pub(crate) at: Duration,
+    pub(crate) usage: BTreeMap<String, Usage>,
+    pub(crate) counters: Counters,
+}
+
+/// The record of a phase that is over.
+pub(crate) fn record(
+    spec: &PhaseSpec,
+    end: &End,
+    before: &Before,
+    usage: &BTreeMap<String, Usage>,
+    counters: &Counters,
+    yardstick: Option<Duration>,
+) -> PhaseRecord {
+    let ledger = spec.account.ledger();
+    let curve = ledger.curve(&spec.cohorts, spec.to);
+    let since: Vec<Duration> = curve.iter().map(|at| at.saturating_sub(before.at)).collect();
+    let expected = match spec.goal {
+        Goal::Expected => ledger.expected(&spec.cohorts),
+        Goal::AllSeen => ledger.seen(&spec.cohorts),
+    };
+    let share = |share: f64| {
+        let rank = ((expected as f64 * share).ceil() as usize).max(1);
+        since.get(rank - 1).map(Duration::as_secs_f64)
+    };
+    let (also, also_to) = spec.also.clone().unwrap_or_default();
+    let unaccounted = ledger.without(&also, also_to).len()
+        + match spec.goal {
+            Goal::Expected => ledger.unaccounted(&spec.cohorts, spec.to),
+            Goal::AllSeen => ledger.without(&spec.cohorts, spec.to).len(),
+        };
+    let seen_by = |seen| ledger.seen_by(&spec.cohorts, spec.to, seen) + ledger.seen_by(&also, also_to, seen);
+    let mut missing = ledger.missing(&spec.cohorts, spec.to);
+    missing.extend(ledger.missing(&also, also_to));
+    missing.truncate(NAMED);
+    // The last stamp says when the phase was over; that its end was noticed a moment later is nobody's cost.
+    let took = match end {
+        End::Complete { .. } => last_stamp(spec, &ledger).saturating_sub(before.at),
+        other => other.took(),
+    };
+    let end = match end {
+        End::Complete { .. } => End::Complete { took },
+        other => other.clone(),
+    };
+    let took_s = took.as_secs_f64();
+    let stages = spec.stages.iter().map(|(from, to)| {
+        let name = format!("{} -> {}", ledger.stages()[*from], ledger.stages()[*to]);
+        (name, Quantiles::of(ledger.durations(&spec.cohorts, *from, *to)))
+    });
+    let slowest = ledger
+        .slowest(&spec.cohorts, spec.from, spec.to, SLOWEST)
+        .into_iter()
+        .map(|(name, took)| SlowObject { name: name.to_owned(), took_ms: took.as_secs_f64() * 1e3 });
+    let components = usage.iter().filter_map(|(name, usage)| {
+        let cpu_s = grown(Some(before.usage.get(name)?.cpu_s), Some(usage.cpu_s))?;
+        Some((name.clone(), ComponentUse { cpu_s, rss_bytes: usage.rss_bytes }))
+    });
+    let requests = counters.requests_since(&before.counters);
+    PhaseRecord {
+        name: spec.name.to_owned(),
+        started_s: before.at.as_secs_f64(),
+        took_s,
+        end: end.to_string(),
+        verdict: end.verdict(),
+        expected,
+        seen: ledger.seen(&spec.cohorts),
+        done: curve.len(),
+        late: seen_by(Seen::Late),
+        relisted: seen_by(Seen::Relist),
+        unaccounted,
+        missing,
+        progress: ProgressTimes { t50_s: share(0.5), t90_s: share(0.9), t99_s: share(0.99), t100_s: share(1.0) },
+        per_s: if took_s > 0.0 { curve.len() as f64 / took_s } else { 0.0 },
+        stages: stages.collect(),
+        slowest: slowest.collect(),
+        components: components.collect(),
+        yardstick_ms: yardstick.map(|time| time.as_secs_f64() * 1e3),
+        api_requests: requests.as_ref().map(|requests| requests.values().sum()),
+        api_requests_by: most_frequent(requests.unwrap_or_default()),
+        etcd_puts: grown(before.counters.etcd_puts, counters.etcd_puts),
+        etcd_wal_bytes: grown(before.counters.etcd_wal_bytes, counters.etcd_wal_bytes),
+        etcd_db_growth_bytes: grown(before.counters.etcd_db_bytes, counters.etcd_db_bytes),
+    }
+}
+
+fn last_stamp(spec: &PhaseSpec, ledger: &Ledger) -> Duration {
+    let last = |cohorts: &[CohortId], stage| ledger.curve(cohorts, stage).last().copied().unwrap_or_default();
+    let also = spec.also.as_ref().map(|(cohorts, stage)| last(cohorts, *stage)).unwrap_or_default();
+    last(&spec.cohorts, spec.to).max(also)
+}
+
+fn most_frequent(requests: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let mut all: Vec<(String, f64)> = requests.into_iter().collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    all.truncate(REQUEST_KINDS);
+    all.into_iter().collect()
+}

@@ -1,0 +1,480 @@
+//! One trial: from a descriptor to a verdict.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use cluster::{Descriptor, Lease, Mode, RUN_LABEL, TEST_LABEL, quiet_config, sweep_objects};
+use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::client::ClientBuilder;
+use kube::{Api, Client};
+use measure::{Budgets, End, Progress, Verdict};
+use record::{Document, Published, RunDir};
+use tokio::signal::unix::{SignalKind, signal};
+use tower::util::MapRequestLayer;
+
+use crate::context::{Context, descriptor};
+use crate::error::{Error, Result};
+use crate::judge;
+use crate::observe::Observer;
+use crate::phase::{self, Account, Before, PhaseSpec};
+use crate::scrape::Counters;
+use crate::series;
+use crate::watch::{Sink, Watch, WatchSpec};
+
+/// How often a phase looks at its count. How long it took comes from the stamps, not from the look.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a list may take to come when a phase looks stalled.
+const LIST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A row of a suite: everything about it that is known before it runs.
+#[derive(Debug)]
+pub struct Row {
+    /// The suite's package.
+    pub suite: &'static str,
+    /// The row's name.
+    pub test: String,
+    /// Variable with the path of the fixture's descriptor.
+    pub fixture: &'static str,
+    /// The document that publishes the claims.
+    pub document: Document,
+    /// Stated differences between the document's set-up and this one.
+    pub deviations: Vec<String>,
+    /// Figures of others to show beside ours.
+    pub published: Vec<Published>,
+    /// A directory of the run for records that are no results of it: those of rows that disturb what they measure.
+    pub aside: Option<String>,
+    /// The suite's budgets.
+    pub budgets: Budgets,
+    /// The row's parameters, overrides included.
+    pub parameters: toml::Table,
+    /// The overridden ones.
+    pub overridden: toml::Table,
+}
+
+/// A running trial, as its driver sees it.
+pub struct Trial {
+    descriptor: Descriptor,
+    client: Client,
+    clock: Instant,
+    namespace: String,
+    run_id: String,
+    run_dir: RunDir,
+    record: record::Trial,
+    observer: Observer,
+    accounts: Vec<(&'static str, Account)>,
+    watches: Vec<(String, Watch)>,
+    current: Option<(PhaseSpec, Before, Progress)>,
+    progress: Arc<Mutex<String>>,
+    requests: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Trial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Trial({} in {} of {})", self.record.test, self.namespace, self.descriptor.name)
+    }
+}
+
+/// Runs a row: adopts its cluster, lets `driver` run its phases, judges, writes the record, and cleans up.
+///
+/// # Panics
+/// Unless the verdict is `pass`, with the sentence that explains it: that is how a test fails.
+pub async fn run(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>) -> record::Trial {
+    let name = format!("{} {}", row.suite, row.test);
+    match judged(row, driver).await {
+        Ok(record) if record.verdict == Some(Verdict::Pass) => {
+            say(&format!("{name}: pass: {}", record.reason));
+            record
+        }
+        Ok(record) => {
+            let verdict = record.verdict.map_or("no verdict", Verdict::as_str);
+            panic!("{name}: {verdict}: {}", record.reason)
+        }
+        Err(error) => panic!("{name}: could not run: {error}"),
+    }
+}
+
+/// Runs a row to its record, whatever the verdict: for rows that show that a budget can be missed.
+///
+/// # Errors
+/// When there is no fixture, or results cannot be written.
+pub async fn judged(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>) -> Result<record::Trial> {
+    let mut signals = Signals::listen()?;
+    let context = Context::from_env()?;
+    let (descriptor, fixtures) = descriptor(row.fixture)?;
+    let what = format!("{} {}", row.suite, row.test);
+    let locks = fixtures.locks();
+    let mut told = String::new();
+    let _lease = loop {
+        match Lease::try_take(&locks, &descriptor.name, Mode::Exclusive, &what, Some(&context.run_id))? {
+            Ok(lease) => break lease,
+            Err(holder) if holder != told => {
+                say(&format!("waiting for `{}`: in use by {holder}", descriptor.name));
+                told = holder;
+            }
+            Err(_) => tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                cause = signals.next() => return Err(Error::Environment(cause)),
+            },
+        }
+    };
+    // Whoever held the lease before may have repaired or replaced the cluster.
+    let (descriptor, _) = self::descriptor(row.fixture)?;
+    let health = cluster::Health::of(&descriptor).await;
+    if health != cluster::Health::Healthy {
+        let name = descriptor.name.clone();
+        return Err(cluster::Error::Unhealthy { name, problems: health.problems() }.into());
+    }
+    let budgets = row.budgets.clone();
+    let mut trial = Trial::begin(row, context, descriptor).await?;
+    let outcome = tokio::select! {
+        outcome = driver(&mut trial) => outcome,
+        cause = signals.next() => Err(Error::Phase { phase: String::new(), end: cause, verdict: Verdict::Invalid }),
+    };
+    trial.finish(outcome, &budgets).await
+}
+
+impl Trial {
+    async fn begin(row: Row, context: Context, descriptor: Descriptor) -> Result<Self> {
+        let requests = Arc::new(AtomicU64::new(0));
+        let client = counting_client(&descriptor, Arc::clone(&requests)).await?;
+        // The state that a trial starts from is proven, not hoped for: what dead trials left is gone before it begins.
+        sweep_objects(&client).await?;
+        let aside = row.aside.as_ref().map(|aside| context.results.join(aside));
+        let run_dir = RunDir::at(aside.unwrap_or(context.results.clone()));
+        let record = opening_record(&row, &context, &descriptor);
+        run_dir.write_trial(&record)?;
+        let progress = Arc::new(Mutex::new(String::from("starting")));
+        let clock = Instant::now();
+        let observer = Observer::start(&descriptor.components, clock, {
+            let (run_dir, progress) = (run_dir.clone(), Arc::clone(&progress));
+            let (suite, test) = (row.suite, row.test.clone());
+            move |at| {
+                let text = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                run_dir.show_progress(suite, &test, &format!("{text} +{:.0}s", at.as_secs_f64()));
+            }
+        });
+        let namespace = namespace_name(&row.test, &context.run_id, std::process::id());
+        let mut trial = Self {
+            descriptor,
+            client,
+            clock,
+            namespace,
+            run_id: context.run_id,
+            run_dir,
+            record,
+            observer,
+            accounts: Vec::new(),
+            watches: Vec::new(),
+            current: None,
+            progress,
+            requests,
+        };
+        let begun = match trial.make_namespace().await {
+            Ok(()) => trial.note_other_nodes().await,
+            refused => refused,
+        };
+        if let Err(error) = begun {
+            trial.record.reason = format!("could not begin: {error}");
+            trial.run_dir.write_trial(&trial.record)?;
+            return Err(error);
+        }
+        Ok(trial)
+    }
+
+    /// A client that never retries and counts its requests.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The trial's own namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The run's id.
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    /// The labels that everything which the trial makes must carry.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(RUN_LABEL.to_owned(), self.run_id.clone()), (TEST_LABEL.to_owned(), self.record.test.clone())])
+    }
+
+    /// The start of the trial, from which every stamp is an offset.
+    pub fn clock(&self) -> Instant {
+        self.clock
+    }
+
+    /// Adds a figure of the driver's own to the record; its unit is in its name.
+    pub fn metric(&mut self, name: &str, value: f64) {
+        self.record.metrics.insert(name.to_owned(), value);
+    }
+
+    /// Opens an account and the watch that stamps it.
+    ///
+    /// # Errors
+    /// When the collection cannot be listed.
+    pub async fn watch(
+        &mut self,
+        name: &'static str,
+        account: &Account,
+        spec: WatchSpec,
+        sink: impl Sink,
+    ) -> Result<()> {
+        let watch = Watch::start(&self.client, self.clock, spec, sink).await?;
+        self.accounts.push((name, account.clone()));
+        self.watches.push((name.to_owned(), watch));
+        Ok(())
+    }
+
+    /// Runs a phase: `action` starts what the phase is about, and the phase is over when its objects are where they
+    /// should be, when nothing moves any more, or when its time is over.
+    ///
+    /// # Errors
+    /// When the action is refused, or the phase does not complete; either way its record is written first.
+    pub async fn phase(&mut self, spec: PhaseSpec, action: impl Future<Output = Result<()>>) -> Result<()> {
+        let before = self.before().await;
+        let progress = Progress::start(spec.rule, spec.count().1, before.at);
+        self.current = Some((spec.clone(), before, progress));
+        let mut action = std::pin::pin!(action);
+        let (mut acting, mut listed) = (true, false);
+        let end = loop {
+            tokio::select! {
+                acted = &mut action, if acting => {
+                    acting = false;
+                    if let Err(error) = acted {
+                        let now = self.clock.elapsed();
+                        if let Some((_, _, progress)) = &self.current {
+                            let end = progress.interrupt(&error.to_string(), now);
+                            self.end_phase(&end).await?;
+                        }
+                        return Err(error);
+                    }
+                }
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            match self.look(&spec) {
+                Some(End::Complete { .. }) if acting => {}
+                Some(End::Complete { took }) => break End::Complete { took },
+                Some(_) if !listed => {
+                    // Before a phase is given up, a list tells what is missing from what was merely not seen.
+                    listed = true;
+                    self.watches.iter().for_each(|(_, watch)| watch.ask_list());
+                    let asked = self.clock.elapsed();
+                    while spec.count().0 < spec.count().1 && self.clock.elapsed() < asked + LIST_PATIENCE {
+                        tokio::time::sleep(LOOK).await;
+                    }
+                }
+                Some(end) => break end,
+                None => {}
+            }
+        };
+        self.end_phase(&end).await?;
+        match end.verdict() {
+            None => Ok(()),
+            Some(verdict) => Err(Error::Phase { phase: spec.name.to_owned(), end: end.to_string(), verdict }),
+        }
+    }
+
+    /// Takes the count of the running phase; says how it ended, if it did.
+    fn look(&mut self, spec: &PhaseSpec) -> Option<End> {
+        let now = self.clock.elapsed();
+        let (done, total) = spec.count();
+        let (_, _, progress) = self.current.as_mut()?;
+        let end = progress.update(done, now);
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = format!("{} {done}/{total}", spec.name);
+        end
+    }
+
+    async fn before(&self) -> Before {
+        let counters = Counters::read(&self.client, &self.descriptor).await;
+        Before { usage: self.observer.usage(), counters, at: self.clock.elapsed() }
+    }
+
+    async fn end_phase(&mut self, end: &End) -> Result<()> {
+        let usage = self.observer.usage();
+        let counters = Counters::read(&self.client, &self.descriptor).await;
+        let Some((spec, before, _)) = self.current.take() else { return Ok(()) };
+        let yardstick = self.observer.yardstick(before.at, self.clock.elapsed());
+        let phase = phase::record(&spec, end, &before, &usage, &counters, yardstick);
+        say(&format!("{}: {}", phase.name, phase.end));
+        let curve = series::curve(&spec.account.ledger().curve(&spec.cohorts, spec.to), before.at);
+        self.series(&format!("{}.progress", spec.name), &curve)?;
+        self.record.reason = format!("last phase: {}: {}", phase.name, phase.end);
+        self.record.phases.push(phase);
+        self.update_use();
+        self.run_dir.write_trial(&self.record)?;
+        Ok(())
+    }
+
+    fn series(&mut self, name: &str, csv: &str) -> Result<()> {
+        let file = format!("series/{}.{}.{name}.csv", self.record.suite, self.record.test);
+        let file = self.run_dir.write_file(&file, csv.as_bytes())?;
+        self.record.files.push(file);
+        Ok(())
+    }
+
+    fn update_use(&mut self) {
+        self.record.machine = self.observer.machine();
+        self.record.wall_s = self.clock.elapsed().as_secs_f64();
+        self.record.notes = self.observer.deaths();
+        self.record.watches = self.watches.iter().map(|(name, watch)| (name.clone(), watch.record())).collect();
+        let (bytes, objects) = self.accounts.iter().fold((0, 0), |(bytes, objects), (_, account)| {
+            let ledger = account.ledger();
+            (bytes + ledger.heap_bytes(), objects + ledger.len())
+        });
+        self.record.harness = record::HarnessUse {
+            requests: self.requests.load(Ordering::Relaxed),
+            watch_bytes: self.record.watches.values().map(|watch| watch.bytes).sum(),
+            ledger_bytes_per_object: if objects == 0 { 0.0 } else { bytes as f64 / objects as f64 },
+            ..self.observer.harness()
+        };
+    }
+
+    async fn finish(mut self, outcome: Result<()>, budgets: &Budgets) -> Result<record::Trial> {
+        if let (Some((_, _, progress)), Err(Error::Phase { end, .. })) = (&self.current, &outcome) {
+            let end = progress.interrupt(end, self.clock.elapsed());
+            self.end_phase(&end).await?;
+        }
+        self.update_use();
+        let accounts = std::mem::take(&mut self.accounts);
+        for (name, account) in &accounts {
+            let csv = series::ledger(&account.ledger());
+            self.series(&format!("{name}.ledger"), &csv)?;
+        }
+        let csv = series::components(&self.observer);
+        self.series("components", &csv)?;
+        judge::judge(&mut self.record, outcome.err().as_ref(), budgets);
+        self.run_dir.write_trial(&self.record)?;
+        self.watches.clear();
+        self.clean_up().await;
+        Ok(self.record)
+    }
+
+    /// Asks for the removal of everything that the trial made, and does not wait: the next trial's sweep does.
+    async fn clean_up(&self) {
+        let labelled = ListParams::default().labels(&format!("{RUN_LABEL}={}", self.run_id));
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let asked = async {
+            nodes.delete_collection(&DeleteParams::background(), &labelled).await.ok();
+            namespaces.delete(&self.namespace, &DeleteParams::background()).await.ok();
+        };
+        tokio::time::timeout(Duration::from_secs(2), asked).await.ok();
+    }
+
+    /// Nodes that are not the row's own cost the control plane as well: that is a deviation.
+    async fn note_other_nodes(&mut self) -> Result<()> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let nodes = nodes.list_metadata(&ListParams::default()).await.map_err(Error::api("cannot list nodes"))?;
+        if !nodes.items.is_empty() {
+            let deviation = format!("The cluster has {} nodes beside those of the row.", nodes.items.len());
+            self.record.deviations.push(deviation);
+        }
+        Ok(())
+    }
+
+    async fn make_namespace(&self) -> Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let metadata =
+            ObjectMeta { name: Some(self.namespace.clone()), labels: Some(self.labels()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        namespaces
+            .create(&PostParams::default(), &namespace)
+            .await
+            .map_err(Error::api(format!("cannot create namespace {}", self.namespace)))?;
+        // Pods are refused until the controller manager has made the namespace's service account.
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.namespace);
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            match accounts.get_opt("default").await {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(20)).await,
+                Ok(None) => {
+                    let message = "the controller manager made no service account within 30 s".to_owned();
+                    return Err(Error::Environment(message));
+                }
+                Err(error) => return Err(Error::api("cannot read the service account")(error)),
+            }
+        }
+    }
+}
+
+fn opening_record(row: &Row, context: &Context, descriptor: &Descriptor) -> record::Trial {
+    let json = |table: &toml::Table| {
+        let entries = table.iter().map(|(key, value)| (key.clone(), serde_json::to_value(value).unwrap_or_default()));
+        entries.collect::<BTreeMap<_, _>>()
+    };
+    record::Trial {
+        schema: record::SCHEMA,
+        run_id: context.run_id.clone(),
+        suite: row.suite.to_owned(),
+        test: row.test.clone(),
+        provider: descriptor.provider.clone(),
+        profile: context.profile.clone(),
+        document: row.document.clone(),
+        started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        reason: "before the first phase".to_owned(),
+        deviations: row.deviations.clone(),
+        parameters: json(&row.parameters),
+        overridden: json(&row.overridden),
+        versions: descriptor.versions.clone(),
+        settings: serde_json::to_value(&descriptor.settings).unwrap_or_default(),
+        programs: descriptor.programs.iter().filter_map(|program| serde_json::to_value(program).ok()).collect(),
+        published: row.published.clone(),
+        ..record::Trial::default()
+    }
+}
+
+async fn counting_client(descriptor: &Descriptor, requests: Arc<AtomicU64>) -> Result<Client> {
+    let config = quiet_config(&descriptor.kubeconfig).await?;
+    let count = MapRequestLayer::new(move |request: http::Request<kube::client::Body>| {
+        requests.fetch_add(1, Ordering::Relaxed);
+        request
+    });
+    let builder = ClientBuilder::try_from(config).map_err(Error::api("cannot set up TLS"))?;
+    Ok(builder.with_layer(&count).build())
+}
+
+/// `kd-<row>-<end of the run id>-<pid>`, at most 63 characters of a DNS label. No two trials share a name: for 30 s after
+/// a namespace is gone, the apiserver reads it afresh for every request in one of the same name, which doubled the
+/// requests of a pod.
+fn namespace_name(test: &str, run_id: &str, pid: u32) -> String {
+    let tail = format!("{}-{pid}", run_id.rsplit('-').next().unwrap_or_default());
+    let row: String =
+        test.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let row: String = row.chars().take(63 - 4 - tail.len()).collect();
+    format!("kd-{row}-{tail}")
+}
+
+/// SIGINT and SIGTERM, by which nextest ends a test.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|error| Error::Environment(format!("cannot take signals: {error}")));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> String {
+        tokio::select! {
+            _ = self.interrupt.recv() => "interrupted by SIGINT".to_owned(),
+            _ = self.terminate.recv() => "interrupted by SIGTERM (nextest's time limit, or a run that was ended)".to_owned(),
+        }
+    }
+}
+
+/// A line on stderr, which nextest keeps with the test.
+pub(crate) fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").ok();
+}
