@@ -1,0 +1,112 @@
+//! The means by which rows are disturbed.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cluster::{Descriptor, Process, connect};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kperf_suite::DISTURBED_FIXTURE;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use rustix::process::Signal;
+use serde_json::json;
+
+fn descriptor() -> Descriptor {
+    let path = PathBuf::from(std::env::var(DISTURBED_FIXTURE).unwrap());
+    Descriptor::read(&path).unwrap().unwrap()
+}
+
+fn process(component: &str) -> Process {
+    descriptor().component(component).unwrap().process
+}
+
+/// Stops a component for a while.
+pub(crate) fn pause(component: &str, how_long: Duration) {
+    let process = process(component);
+    process.signal(Signal::STOP);
+    std::thread::spawn(move || {
+        std::thread::sleep(how_long);
+        process.signal(Signal::CONT);
+    });
+}
+
+/// A component that can be stopped, and goes on when this is dropped.
+pub(crate) struct Paused(Process);
+
+pub(crate) fn paused_until_dropped(component: &str) -> Paused {
+    Paused(process(component))
+}
+
+impl Paused {
+    pub(crate) fn now(&self) {
+        self.0.signal(Signal::STOP);
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.0.signal(Signal::CONT);
+    }
+}
+
+/// Kills a component, and has it repaired by the command that people use.
+pub(crate) fn kill_and_repair(component: &str, after: Duration) {
+    let process = process(component);
+    let name = descriptor().name;
+    let xtask = std::env::var("KUBEDYNO_XTASK").unwrap();
+    std::thread::spawn(move || {
+        // Not before the phase has begun to move.
+        std::thread::sleep(after);
+        process.signal(Signal::KILL);
+        std::thread::sleep(after);
+        Command::new(xtask).args(["cluster", "up", "--name", &name]).status().unwrap();
+    });
+}
+
+/// Somebody else's controllers gone wild: some write a ConfigMap of 4 KB over and over, some list every pod.
+#[derive(Clone)]
+pub(crate) struct Neighbour(Arc<AtomicBool>);
+
+impl Neighbour {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(AtomicBool::new(false)))
+    }
+
+    pub(crate) fn start(&self) {
+        self.0.store(true, Ordering::Relaxed);
+        for writer in 0..6 {
+            tokio::spawn(write(writer, Arc::clone(&self.0)));
+            tokio::spawn(list(Arc::clone(&self.0)));
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+async fn write(writer: usize, wild: Arc<AtomicBool>) {
+    let client = connect(&descriptor()).await.unwrap();
+    let api: Api<ConfigMap> = Api::namespaced(client, "default");
+    let name = format!("noisy-{writer}");
+    for i in 0.. {
+        let data = json!({"i": i.to_string(), "padding": "x".repeat(4000)});
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
+        api.patch(&name, &PatchParams::apply("noisy"), &Patch::Apply(&object)).await.ok();
+        if !wild.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    api.delete(&name, &DeleteParams::default()).await.ok();
+}
+
+async fn list(wild: Arc<AtomicBool>) {
+    let client = connect(&descriptor()).await.unwrap();
+    while wild.load(Ordering::Relaxed) {
+        let request = http::Request::get("/api/v1/pods").body(Vec::new()).unwrap();
+        client.request_text(request).await.ok();
+    }
+}

@@ -1,0 +1,181 @@
+//! Each budget can be missed: the running system or its event stream is disturbed, and the verdict says so.
+//!
+//! These rows run on a cluster of their own. Their records lie in `disturbed/` of the run, apart from its results.
+
+mod means;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use harness::{Tampered, judged};
+use kperf_suite::disturbed_row;
+use kperf_suite::nodepool::{Disturbance, drive};
+use measure::Verdict;
+use record::Trial;
+
+use means::{Neighbour, kill_and_repair, pause, paused_until_dropped};
+
+/// Runs the row with a disturbance, and returns what was judged.
+async fn disturbed(test: &'static str, disturbance: Disturbance) -> Trial {
+    let (row, pool) = disturbed_row(test).unwrap();
+    judged(row, async |trial| drive(trial, &pool, disturbance).await).await.unwrap()
+}
+
+/// The metrics whose budgets have this verdict, sorted.
+fn with(record: &Trial, verdict: Verdict) -> Vec<&str> {
+    let found = record.budgets.iter().filter(|budget| budget.verdict == verdict);
+    let mut metrics: Vec<&str> = found.map(|budget| budget.metric.as_str()).collect();
+    metrics.sort_unstable();
+    metrics
+}
+
+/// The control: what follows is the work of the disturbance, not of the row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_missed_when_nothing_disturbs() {
+    let record = disturbed("nothing_is_missed_when_nothing_disturbs", Disturbance::default()).await;
+    assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_rate_is_missed_when_its_component_stands_still() {
+    let on_phase = |phase: &str| match phase {
+        "create-nodes" => pause("kwok-controller", Duration::from_secs(5)),
+        "create-pods" => pause("kube-scheduler", Duration::from_secs(16)),
+        "roll-pods" => pause("kube-controller-manager", Duration::from_secs(18)),
+        "delete-pods" => pause("kube-controller-manager", Duration::from_secs(16)),
+        _ => pause("kube-apiserver", Duration::from_secs(5)),
+    };
+    let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
+    let record = disturbed("every_rate_is_missed_when_its_component_stands_still", disturbance).await;
+    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
+    let missed = with(&record, Verdict::Fail);
+    let rates =
+        ["create_nodes_per_s", "create_pods_per_s", "delete_nodes_per_s", "delete_pods_per_s", "roll_pods_per_s"];
+    assert!(rates.iter().all(|rate| missed.contains(rate)), "missed only {missed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_cost_is_missed_beside_a_noisy_neighbour() {
+    let neighbour = Neighbour::new();
+    let on_phase = {
+        let neighbour = neighbour.clone();
+        move |phase: &str| match phase {
+            "create-pods" => neighbour.start(),
+            "delete-pods" => neighbour.stop(),
+            _ => {}
+        }
+    };
+    let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
+    let record = disturbed("every_cost_is_missed_beside_a_noisy_neighbour", disturbance).await;
+    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
+    let missed = with(&record, Verdict::Fail);
+    for phase in ["create_pods", "roll_pods"] {
+        for cost in ["api_requests", "etcd_puts", "etcd_wal_bytes", "yardsticks"] {
+            let metric = format!("{phase}_{cost}_per_object");
+            assert!(missed.contains(&metric.as_str()), "{metric} is met; missed only {missed:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_event_is_found_by_a_list_and_marked() {
+    let dropped = AtomicUsize::new(0);
+    // The first pod that is seen Running is never seen again.
+    let mut victim: Option<Vec<u8>> = None;
+    let tamper = move |line: &[u8]| {
+        let name = name_of(line);
+        if victim.is_none() && contains(line, br#""phase":"Running""#) {
+            victim = Some(name.to_vec());
+        }
+        if victim.as_deref() == Some(name) && contains(line, br#""phase":"Running""#) {
+            dropped.fetch_add(1, Ordering::Relaxed);
+            return Tampered::Drop;
+        }
+        Tampered::Keep
+    };
+    let disturbance = Disturbance { pods: Some(Box::new(tamper)), ..Disturbance::default() };
+    let record = disturbed("a_dropped_event_is_found_by_a_list_and_marked", disturbance).await;
+    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
+    assert!(with(&record, Verdict::Fail).contains(&"relisted_objects"), "{}", record.reason);
+    assert_eq!(record.phases[1].relisted, 1);
+    assert_eq!(unaccounted(&record), 0, "{}", record.reason);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_is_cut_again_and_again_makes_events_late() {
+    let mut lines = 0;
+    let tamper = move |_: &[u8]| {
+        lines += 1;
+        // Every event comes twice at most: a stream always brings ten before it is cut.
+        if lines % 10 == 0 { Tampered::Cut(Duration::from_millis(200)) } else { Tampered::Keep }
+    };
+    let disturbance = Disturbance { pods: Some(Box::new(tamper)), ..Disturbance::default() };
+    let record = disturbed("a_network_that_is_cut_again_and_again_makes_events_late", disturbance).await;
+    assert!(with(&record, Verdict::Fail).contains(&"late_share"), "{}", record.reason);
+    assert_eq!(unaccounted(&record), 0, "{}", record.reason);
+    assert!(record.watches["pods"].breaks > 10, "{:?}", record.watches);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_harness_that_costs_too_much_is_told() {
+    let disturbance =
+        Disturbance { pods: Some(Box::new(|_: &[u8]| Tampered::Pad(1_500_000))), ..Disturbance::default() };
+    let record = disturbed("a_harness_that_costs_too_much_is_told", disturbance).await;
+    let missed = with(&record, Verdict::Fail);
+    let own = ["harness_cpu_share_of_apiserver", "harness_peak_rss_mib"];
+    assert!(own.iter().all(|metric| missed.contains(metric)), "missed only {missed:?}");
+}
+
+/// What document 004 calls "basically did not work any more" gets a place and a time, and every object a reason.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduler_that_never_comes_back_is_a_stall() {
+    let paused = paused_until_dropped("kube-scheduler");
+    let on_phase = move |phase: &str| {
+        if phase == "create-pods" {
+            paused.now()
+        }
+    };
+    let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
+    let record = disturbed("a_scheduler_that_never_comes_back_is_a_stall", disturbance).await;
+    assert_eq!(record.verdict, Some(Verdict::Stalled), "{}", record.reason);
+    assert!(with(&record, Verdict::Fail).contains(&"unaccounted_objects"), "{}", record.reason);
+    assert!(record.reason.contains("create-pods: stalled at "), "{}", record.reason);
+    assert!(record.reason.contains("never running; observed at "), "{}", record.reason);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_apiserver_is_survived_and_what_was_missed_is_marked() {
+    let on_phase = |phase: &str| {
+        if phase == "roll-pods" {
+            kill_and_repair("kube-apiserver", Duration::from_secs(2))
+        }
+    };
+    let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
+    let record = disturbed("a_restarted_apiserver_is_survived_and_what_was_missed_is_marked", disturbance).await;
+    assert!(record.phases.len() == 5, "{}", record.reason);
+    assert!(record.watches["pods"].breaks >= 1, "{:?}", record.watches);
+    assert_eq!(unaccounted(&record), 0, "{}", record.reason);
+    assert!(
+        record.notes.iter().any(|note| note.contains("kube-apiserver") && note.contains("died")),
+        "{:?}",
+        record.notes
+    );
+    // What a component counted before it was restarted is lost, and lost figures are not zero.
+    assert!(!record.metrics.contains_key("roll_pods_yardsticks_per_object"));
+    assert_ne!(record.verdict, Some(Verdict::Pass));
+}
+
+fn unaccounted(record: &Trial) -> usize {
+    record.phases.iter().map(|phase| phase.unaccounted).sum()
+}
+
+fn contains(line: &[u8], text: &[u8]) -> bool {
+    line.windows(text.len()).any(|window| window == text)
+}
+
+/// The bytes after the first `"name":"`, which is the object's own name.
+fn name_of(line: &[u8]) -> &[u8] {
+    const KEY: &[u8] = br#""name":""#;
+    let start = line.windows(KEY.len()).position(|window| window == KEY).map_or(line.len(), |at| at + KEY.len());
+    line[start..].split(|byte| *byte == b'"').next().unwrap_or_default()
+}

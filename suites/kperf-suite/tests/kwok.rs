@@ -1,0 +1,20 @@
+//! Rows on a real control plane with simulated nodes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
+
+mod disturbed;
+
+use harness::run;
+use kperf_suite::nodepool::{Disturbance, drive};
+use kperf_suite::nodepool_row;
+use rstest::rstest;
+
+/// "You can use few physical resources to simulate more than 1,000 nodes scenario."
+#[rstest]
+#[case::nodepool_smoke("nodepool_smoke")]
+#[case::nodepool_published("nodepool_published")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodepool(#[case] test: &str) {
+    let (row, pool) = nodepool_row(test).unwrap();
+    run(row, async |trial| drive(trial, &pool, Disturbance::default()).await).await;
+}
