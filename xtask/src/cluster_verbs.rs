@@ -1,0 +1,196 @@
+//! `cargo xtask cluster`: up, down, list, status, gc, logs.
+
+use std::time::Instant;
+
+use cluster::{Fixtures, Kwok, NodeShape, Shell, State, Status, Up, UpRequest};
+use comfy_table::{Table, presets};
+use measure::human;
+
+use crate::cli::{ClusterArgs, ClusterVerb};
+use crate::ctx::{Ctx, print, print_json, say};
+use crate::exit::{Exit, Failure};
+use crate::gc;
+
+pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failure> {
+    let fixtures = ctx.fixtures();
+    match args.verb {
+        ClusterVerb::Up { name, nodes, node_cpu, node_memory_gib, node_max_pods, dry_run, json, provider: _ } => {
+            let shape = NodeShape { cpu: node_cpu, memory_gib: node_memory_gib, max_pods: node_max_pods };
+            up(ctx, &UpRequest { name, nodes, shape }, dry_run, json).await
+        }
+        ClusterVerb::Down { name, force, dry_run } => {
+            let shell = shell(dry_run);
+            fixtures.down(&Ctx::kwok_without_programs(), &name, force, &shell)?;
+            done(&shell, &format!("cluster `{name}` is down"))
+        }
+        ClusterVerb::List { json } => list(&fixtures, json).await,
+        ClusterVerb::Status { name, json } => {
+            let status = fixtures.status(&name).await?;
+            if json {
+                print_json(&status)
+            } else {
+                print(&status_text(&status))
+            }
+            Ok(if status.problems.is_empty() { Exit::Ok } else { Exit::Environment })
+        }
+        ClusterVerb::Gc { dry_run, json } => {
+            let shell = shell(dry_run);
+            let swept = gc::gc(ctx, &shell).await?;
+            if json {
+                print_json(&swept);
+                return Ok(Exit::Ok);
+            }
+            let clusters = if swept.clusters.is_empty() { "no cluster".to_owned() } else { swept.clusters.join(", ") };
+            let line = format!(
+                "removed {clusters}, {} processes, {} namespaces, {} nodes, {} files",
+                swept.processes, swept.namespaces, swept.nodes, swept.files
+            );
+            done(&shell, &line)
+        }
+        ClusterVerb::Logs { name, component, tail } => logs(&fixtures, &name, component.as_deref(), tail),
+    }
+}
+
+async fn up(ctx: &Ctx, request: &UpRequest, dry_run: bool, json: bool) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let shell = shell(dry_run);
+    let provider = if dry_run { dry_provider(ctx)? } else { ctx.kwok()? };
+    let fixtures = ctx.fixtures();
+    let up = fixtures.up(&provider, request, &shell, &say).await?;
+    if dry_run {
+        return done(&shell, "");
+    }
+    let descriptor = fixtures.descriptor(&request.name)?;
+    if json {
+        print_json(&descriptor);
+        return Ok(Exit::Ok);
+    }
+    let verb = match up {
+        Up::Adopted => "adopted",
+        Up::Repaired => "repaired",
+        Up::Created => "created",
+    };
+    print(&format!(
+        "cluster `{}` {verb} in {}: {}\nexport KUBECONFIG={}",
+        request.name,
+        human(started.elapsed()),
+        descriptor.apiserver,
+        descriptor.kubeconfig.display()
+    ));
+    Ok(Exit::Ok)
+}
+
+/// What is there already, by its own path; what is not, by its name.
+fn dry_provider(ctx: &Ctx) -> Result<Kwok, Failure> {
+    let thirdparty = ctx.thirdparty();
+    let mut programs = std::collections::BTreeMap::new();
+    for name in cluster::PROGRAMS {
+        if let Some(program) = thirdparty.locate(name)? {
+            programs.insert(name.to_owned(), program);
+        }
+    }
+    Ok(Kwok::new(programs, cluster::Settings::default()))
+}
+
+async fn list(fixtures: &Fixtures, json: bool) -> Result<Exit, Failure> {
+    let mut statuses = Vec::new();
+    for name in fixtures.names() {
+        match fixtures.status(&name).await {
+            Ok(status) => statuses.push(status),
+            Err(error) => say(&format!("`{name}`: {error}")),
+        }
+    }
+    if json {
+        print_json(&statuses);
+        return Ok(Exit::Ok);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["NAME", "PROVIDER", "STATE", "APISERVER", "MEMORY", "IN USE BY"]);
+    for status in &statuses {
+        let rss: u64 = status.usage.iter().flatten().map(|usage| usage.rss_bytes).sum();
+        let state = if status.problems.is_empty() { "healthy".to_owned() } else { status.problems.join("; ") };
+        table.add_row([
+            status.descriptor.name.clone(),
+            status.descriptor.provider.clone(),
+            state,
+            status.descriptor.apiserver.clone(),
+            format!("{} MiB", rss >> 20),
+            status.holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    if statuses.is_empty() {
+        say("no cluster; `cargo xtask cluster up` makes one");
+    } else {
+        print(&table.trim_fmt());
+    }
+    Ok(Exit::Ok)
+}
+
+fn status_text(status: &Status) -> String {
+    let descriptor = &status.descriptor;
+    let versions: Vec<String> = descriptor.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let mut lines = vec![
+        format!("cluster    {} ({}), made {}", descriptor.name, descriptor.provider, descriptor.created_at),
+        format!("versions   {}", versions.join(", ")),
+        format!("apiserver  {}", descriptor.apiserver),
+        format!("kubeconfig {}", descriptor.kubeconfig.display()),
+    ];
+    let state = if status.problems.is_empty() { "healthy".to_owned() } else { status.problems.join("; ") };
+    lines.push(format!("state      {state}"));
+    lines.extend(descriptor.repairs.iter().map(|repair| format!("repaired   {repair}")));
+    lines.extend(status.holders.iter().map(|holder| format!("in use by  {holder}")));
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["COMPONENT", "PID", "STATE", "CPU S", "MEMORY", "METRICS"]);
+    for (component, usage) in descriptor.components.iter().zip(&status.usage) {
+        let state = match component.process.state() {
+            State::Running => "running",
+            State::Paused => "paused",
+            State::Dead => "dead",
+        };
+        table.add_row([
+            component.name.clone(),
+            component.process.pid.to_string(),
+            state.to_owned(),
+            usage.map_or("-".to_owned(), |usage| format!("{:.1}", usage.cpu_s)),
+            usage.map_or("-".to_owned(), |usage| format!("{} MiB", usage.rss_bytes >> 20)),
+            component.metrics_url.clone().unwrap_or_default(),
+        ]);
+    }
+    lines.push(format!("\n{}\n\nsettings that change what is measured:", table.trim_fmt()));
+    if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(&descriptor.settings) {
+        lines.extend(settings.iter().map(|(key, value)| format!("  {key} = {value}")));
+    }
+    lines.join("\n")
+}
+
+fn logs(fixtures: &Fixtures, name: &str, component: Option<&str>, tail: usize) -> Result<Exit, Failure> {
+    let descriptor = fixtures.descriptor(name)?;
+    if let Some(wanted) = component
+        && descriptor.component(wanted).is_none()
+    {
+        let known: Vec<&str> = descriptor.components.iter().map(|component| component.name.as_str()).collect();
+        return Err(Failure::usage(format!("`{name}` has no component `{wanted}`; it has {}", known.join(", "))));
+    }
+    for component in descriptor.components.iter().filter(|found| component.is_none_or(|wanted| wanted == found.name)) {
+        let text = std::fs::read(&component.log)
+            .map_err(|error| Failure::environment(format!("cannot read {}: {error}", component.log.display())))?;
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        print(&format!("==> {} <==", component.log.display()));
+        print(&lines[lines.len().saturating_sub(tail)..].join("\n"));
+    }
+    Ok(Exit::Ok)
+}
+
+fn shell(dry_run: bool) -> Shell {
+    if dry_run { Shell::dry() } else { Shell::real() }
+}
+
+fn done(shell: &Shell, line: &str) -> Result<Exit, Failure> {
+    if shell.is_dry() {
+        print(&shell.transcript().join("\n"))
+    } else {
+        print(line)
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,96 @@
+//! Where everything is: the checkout, the cache, the state. Read from the environment once.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use cluster::{Fixtures, Kwok, PROGRAMS, Settings, Shell};
+use thirdparty::{Environment, Thirdparty};
+
+use crate::exit::Failure;
+
+/// What every command needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Ctx {
+    /// The checkout.
+    pub(crate) root: PathBuf,
+    /// Downloads and built programs: `KUBEDYNO_CACHE`, or the user's cache directory.
+    pub(crate) cache: PathBuf,
+    /// Clusters and locks: `KUBEDYNO_STATE`, or the user's state directory.
+    pub(crate) state: PathBuf,
+}
+
+impl Ctx {
+    pub(crate) fn from_env() -> Result<Self, Failure> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(Self {
+            root,
+            cache: directory("KUBEDYNO_CACHE", "XDG_CACHE_HOME", ".cache")?,
+            state: directory("KUBEDYNO_STATE", "XDG_STATE_HOME", ".local/state")?,
+        })
+    }
+
+    /// Makes sure that clusters and programs can be kept, before anything is got or started.
+    pub(crate) fn check_writable(&self) -> Result<(), Failure> {
+        for directory in [&self.state, &self.cache] {
+            Shell::real().make_dir(directory)?;
+        }
+        Ok(())
+    }
+
+    /// The pinned programs, with progress on stderr.
+    pub(crate) fn thirdparty(&self) -> Thirdparty {
+        let modules = self.root.join("fixtures/go");
+        Thirdparty::new(self.cache.clone(), modules, Environment::from_process(), thirdparty::progress::on_stderr())
+    }
+
+    pub(crate) fn fixtures(&self) -> Fixtures {
+        Fixtures::new(&self.state)
+    }
+
+    /// The kwok provider with everything that it needs to make a cluster; gets what is missing.
+    pub(crate) fn kwok(&self) -> Result<Kwok, Failure> {
+        self.check_writable()?;
+        Ok(Kwok::new(self.thirdparty().ensure_all(&PROGRAMS)?, Settings::default()))
+    }
+
+    /// The kwok provider for verbs that only end clusters.
+    pub(crate) fn kwok_without_programs() -> Kwok {
+        Kwok::new(std::collections::BTreeMap::new(), Settings::default())
+    }
+
+    /// The default place of results.
+    pub(crate) fn results(&self) -> PathBuf {
+        self.root.join("results")
+    }
+}
+
+/// A directory from its own variable, the desktop standard's, or below HOME.
+fn directory(own: &str, xdg: &str, below_home: &str) -> Result<PathBuf, Failure> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(path) = variable(own) {
+        return std::path::absolute(&path)
+            .map_err(|error| Failure::environment(format!("{own}={}: {error}", path.display())));
+    }
+    variable(xdg)
+        .or_else(|| Some(variable("HOME")?.join(below_home)))
+        .map(|base| base.join("kubedyno"))
+        .ok_or_else(|| Failure::environment(format!("neither HOME nor {own} is set: set {own} to a directory")))
+}
+
+/// A line of ours on stderr.
+pub(crate) fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").ok();
+}
+
+/// What a command was asked for, on stdout. A reader that closed the pipe has seen enough.
+pub(crate) fn print(text: &str) {
+    writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')).ok();
+}
+
+/// The same as JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&text),
+        Err(error) => say(&format!("error: {error}")),
+    }
+}

@@ -1,0 +1,146 @@
+//! `cargo xtask doctor`: what this machine has and lacks, each lack with its fix.
+
+use std::path::Path;
+use std::process::Command;
+
+use cluster::PROGRAMS;
+use comfy_table::{Table, presets};
+
+use crate::ctx::{Ctx, print, say};
+use crate::exit::{Exit, Failure};
+
+/// Free disk that a cold build of all programs and one published row need.
+const DISK_GIB: u64 = 6;
+/// Memory that a cluster of 1,000 nodes and 10,000 pods with everything beside it needs.
+const MEMORY_GIB: u64 = 4;
+
+/// One thing that was looked at.
+struct Finding {
+    what: &'static str,
+    found: Result<String, String>,
+    fix: String,
+}
+
+pub(crate) fn doctor(ctx: &Ctx) -> Result<Exit, Failure> {
+    let findings = examine(ctx);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for finding in &findings {
+        let (mark, text) = match &finding.found {
+            Ok(text) => ("ok", text.clone()),
+            Err(text) => ("LACKS", format!("{text}; {}", finding.fix)),
+        };
+        table.add_row([mark.to_owned(), finding.what.to_owned(), text]);
+    }
+    print(&table.trim_fmt());
+    let lacks = findings.iter().filter(|finding| finding.found.is_err()).count();
+    print(&match lacks {
+        0 => "\nthe kwok provider can run here; the kind provider is not built yet".to_owned(),
+        n => format!("\nthe kwok provider cannot run here: {n} thing(s) are missing"),
+    });
+    Ok(if lacks == 0 { Exit::Ok } else { Exit::Environment })
+}
+
+/// What `doctor` says of the things that are missing; printed after an environment error.
+pub(crate) fn print_lacks(ctx: &Ctx) {
+    for finding in examine(ctx) {
+        if let Err(text) = finding.found {
+            say(&format!("doctor: {}: {text}; {}", finding.what, finding.fix));
+        }
+    }
+}
+
+fn examine(ctx: &Ctx) -> Vec<Finding> {
+    let finding = |what, found, fix: &str| Finding { what, found, fix: fix.to_owned() };
+    vec![
+        finding("Rust", first_line("cargo", &["--version"]), "install Rust 1.91 or newer"),
+        finding(
+            "rustfmt and clippy",
+            rust_components(),
+            "rustup component add rustfmt clippy (only `cargo xtask test` needs them)",
+        ),
+        finding(
+            "C linker",
+            first_line("cc", &["--version"]),
+            "install gcc or clang, for example `apt-get install gcc libc6-dev`",
+        ),
+        finding("git", first_line("git", &["--version"]), "install git, for example `apt-get install git`"),
+        finding(
+            "programs",
+            programs(ctx),
+            "install Go 1.26 or newer, or name a mirror in KUBEDYNO_RELEASE_BASE, or set KUBEDYNO_<PROGRAM> for each",
+        ),
+        finding("cache", writable(&ctx.cache), "make it writable, or set KUBEDYNO_CACHE"),
+        finding("state", writable(&ctx.state), "make it writable, or set KUBEDYNO_STATE"),
+        finding("disk", disk(&ctx.cache), "free some space, or set KUBEDYNO_CACHE and KUBEDYNO_STATE to a larger disk"),
+        finding("memory", memory(), "close something, or use a larger machine"),
+        finding("/proc", proc_readable(), "mount /proc: the observers and the processes' identities come from it"),
+    ]
+}
+
+fn first_line(program: &str, args: &[&str]) -> Result<String, String> {
+    match Command::new(program).args(args).output() {
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+        }
+        Ok(output) => Err(format!("`{program}` fails ({})", output.status)),
+        Err(_) => Err(format!("`{program}` is not on PATH")),
+    }
+}
+
+fn rust_components() -> Result<String, String> {
+    let rustfmt = first_line("cargo", &["fmt", "--version"])?;
+    let clippy = first_line("cargo", &["clippy", "--version"])?;
+    Ok(format!("{rustfmt}, {clippy}"))
+}
+
+/// Every program is here, or Go is here to build what is missing, or release hosts may have it.
+fn programs(ctx: &Ctx) -> Result<String, String> {
+    let thirdparty = ctx.thirdparty();
+    let mut missing = Vec::new();
+    for name in PROGRAMS {
+        match thirdparty.locate(name) {
+            Ok(Some(_)) => {}
+            Ok(None) => missing.push(name),
+            Err(error) => return Err(error.to_string().replace('\n', "; ")),
+        }
+    }
+    if missing.is_empty() {
+        return Ok("all there".to_owned());
+    }
+    match first_line("go", &["version"]) {
+        Ok(go) => Ok(format!("{} to be built or downloaded at first use ({go})", missing.join(", "))),
+        Err(error) => Err(format!("{} missing, and {error}", missing.join(", "))),
+    }
+}
+
+fn writable(path: &Path) -> Result<String, String> {
+    let probe = path.join(format!(".tmp-probe-{}", std::process::id()));
+    let written = std::fs::create_dir_all(path).and_then(|()| std::fs::write(&probe, b""));
+    std::fs::remove_file(&probe).ok();
+    written.map(|()| path.display().to_string()).map_err(|error| format!("cannot write in {}: {error}", path.display()))
+}
+
+fn disk(path: &Path) -> Result<String, String> {
+    let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let stat = rustix::fs::statvfs(there).map_err(|error| error.to_string())?;
+    let gib = (stat.f_bavail * stat.f_frsize) >> 30;
+    let text = format!("{gib} GiB free at {}", there.display());
+    if gib >= DISK_GIB { Ok(text) } else { Err(format!("{text}, {DISK_GIB} are needed for a cold build")) }
+}
+
+fn memory() -> Result<String, String> {
+    let text = std::fs::read_to_string("/proc/meminfo").map_err(|error| error.to_string())?;
+    let available = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib: u64 = available
+        .and_then(|text| text.split_ascii_whitespace().next()?.parse().ok())
+        .ok_or("/proc/meminfo has no MemAvailable")?;
+    let text = format!("{} GiB available", kib >> 20);
+    if kib >> 20 >= MEMORY_GIB { Ok(text) } else { Err(format!("{text}, published rows need {MEMORY_GIB}")) }
+}
+
+fn proc_readable() -> Result<String, String> {
+    std::fs::read_to_string("/proc/self/schedstat")
+        .map(|_| "readable, with schedstat".to_owned())
+        .map_err(|error| format!("/proc/self/schedstat: {error}"))
+}

@@ -1,0 +1,106 @@
+//! `cargo xtask fixture ensure`: what nextest's setup scripts call. It brings the fixture up and tells the tests where
+//! it is and where their results go.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use cluster::{NodeShape, UpRequest};
+use record::{Fingerprint, Run, RunDir, SCHEMA, State};
+
+use crate::cli::{FixtureArgs, FixtureVerb};
+use crate::ctx::{Ctx, print, say};
+use crate::exit::{Exit, Failure};
+
+/// Variable with the name of the cluster that a run uses.
+pub(crate) const CLUSTER: &str = "KUBEDYNO_CLUSTER";
+
+pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failure> {
+    // Whoever makes a cluster inside a test measures its making, and leaves it behind.
+    if std::env::var_os("NEXTEST_TEST_NAME").is_some() {
+        return Err(Failure::usage("a test must not make its fixture: nextest's setup script does that"));
+    }
+    let FixtureVerb::Ensure { provider: _, name } = &args.verb;
+    let shared = || std::env::var(CLUSTER).unwrap_or_else(|_| "default".to_owned());
+    let request = UpRequest { name: name.clone().unwrap_or_else(shared), nodes: 0, shape: NodeShape::default() };
+    let fixtures = ctx.fixtures();
+    fixtures.up(&ctx.kwok()?, &request, &cluster::Shell::real(), &say).await?;
+    let suffix = name.as_ref().map_or(String::new(), |name| format!("_{}", name.to_uppercase().replace('-', "_")));
+    let descriptor = fixtures.descriptor_path(&request.name);
+    let (run_id, results) = run_of_this_session(ctx)?;
+    let xtask = std::env::current_exe().unwrap_or_default();
+    let lines = format!(
+        "KUBEDYNO_FIXTURE_KWOK{suffix}={}\nKUBEDYNO_RUN_ID={run_id}\nKUBEDYNO_RESULTS={}\nKUBEDYNO_XTASK={}\n",
+        descriptor.display(),
+        results.display(),
+        xtask.display()
+    );
+    match std::env::var_os("NEXTEST_ENV") {
+        Some(file) => append(Path::new(&file), &lines)?,
+        None => print(&lines),
+    }
+    Ok(Exit::Ok)
+}
+
+/// The run that the tests belong to: the one that `cargo xtask run` opened, or one for this nextest session.
+fn run_of_this_session(ctx: &Ctx) -> Result<(String, PathBuf), Failure> {
+    if let (Ok(run_id), Some(results)) = (std::env::var("KUBEDYNO_RUN_ID"), std::env::var_os("KUBEDYNO_RESULTS")) {
+        return Ok((run_id, results.into()));
+    }
+    let session = std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| record::new_run_id());
+    let session = session.split('-').next().unwrap_or_default().to_owned();
+    let results = ctx.results();
+    let known = std::fs::read_dir(&results).into_iter().flatten().flatten();
+    let known = known.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let run_id = match known.filter(|name| name.ends_with(&format!("-{session}"))).max() {
+        Some(run_id) => run_id,
+        None => format!("{}-{session}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")),
+    };
+    let run_dir = RunDir::at(results.join(&run_id));
+    if !run_dir.run_json().exists() {
+        let profile = std::env::var("NEXTEST_PROFILE").unwrap_or_else(|_| "default".to_owned());
+        let command = vec!["cargo nextest run".to_owned()];
+        open_run(ctx, &run_dir, &run_id, &profile, command, Vec::new())?;
+    }
+    Ok((run_id, run_dir.path().to_owned()))
+}
+
+/// Writes the `run.json` that a run begins with, and points `latest` at it.
+pub(crate) fn open_run(
+    ctx: &Ctx,
+    run_dir: &RunDir,
+    run_id: &str,
+    profile: &str,
+    command: Vec<String>,
+    expected: Vec<record::Expected>,
+) -> Result<Run, Failure> {
+    let run = Run {
+        schema: SCHEMA,
+        run_id: run_id.to_owned(),
+        state: State::Incomplete,
+        started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        command,
+        git_revision: git_revision(&ctx.root),
+        kubedyno_version: env!("CARGO_PKG_VERSION").to_owned(),
+        profile: profile.to_owned(),
+        fingerprint: Fingerprint::read(),
+        expected,
+        ..Run::default()
+    };
+    run_dir.write_json(&run_dir.run_json(), &run)?;
+    run_dir.mark_latest()?;
+    Ok(run)
+}
+
+fn git_revision(root: &Path) -> String {
+    let git = |args: &[&str]| {
+        let output = std::process::Command::new("git").args(args).current_dir(root).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    git(&["describe", "--always", "--dirty", "--abbrev=12"]).unwrap_or_default()
+}
+
+fn append(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = std::fs::File::options().append(true).create(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::environment(format!("cannot write {}: {error}", path.display())))
+}

@@ -1,0 +1,95 @@
+//! nextest as a program: which rows it would run, and running them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nextest_metadata::{FilterMatch, TestListSummary};
+use record::{Expected, row_name};
+
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Failure};
+
+/// nextest with what it is to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Nextest {
+    program: PathBuf,
+    root: PathBuf,
+    profile: String,
+    args: Vec<String>,
+}
+
+/// Where nextest writes its JUnit file for a profile (`[store]` and `[profile.*.junit]` in `.config/nextest.toml`).
+pub(crate) fn junit_path(ctx: &Ctx, profile: &str) -> PathBuf {
+    ctx.root.join("target/nextest").join(profile).join("junit.xml")
+}
+
+impl Nextest {
+    /// nextest, got if it is missing, with arguments that select tests.
+    pub(crate) fn new(ctx: &Ctx, profile: &str, args: Vec<String>) -> Result<Self, Failure> {
+        let program = ctx.thirdparty().ensure("cargo-nextest")?.path;
+        Ok(Self { program, root: ctx.root.clone(), profile: profile.to_owned(), args })
+    }
+
+    /// Builds the tests; cargo's own progress goes to the terminal.
+    pub(crate) fn build(&self) -> Result<(), Failure> {
+        let status = self.command("run").arg("--no-run").stdout(Stdio::null()).status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) if status.code() == Some(94) => {
+                Err(Failure::usage("the filter expression is not valid; nextest's explanation is above".to_owned()))
+            }
+            Ok(status) => Err(Failure::environment(format!("the tests do not build ({status})"))),
+            Err(error) => Err(Failure::environment(format!("cannot start {}: {error}", self.program.display()))),
+        }
+    }
+
+    /// The rows that [`Nextest::command`] would run: tests of the binaries that are named after a provider.
+    pub(crate) fn rows(&self) -> Result<Vec<Expected>, Failure> {
+        let output = self
+            .command("list")
+            .args(["--message-format", "json"])
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| Failure::environment(format!("cannot start {}: {error}", self.program.display())))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let list = TestListSummary::parse_json(text.trim())
+            .map_err(|error| Failure::new(Exit::Usage, format!("nextest lists no tests: {error}")))?;
+        let mut rows = Vec::new();
+        for suite in list.rust_suites.values() {
+            let package = &suite.package_name;
+            let selected = suite.test_cases.iter().filter(|(_, case)| case.filter_match == FilterMatch::Matches);
+            rows.extend(
+                selected.map(|(name, _)| Expected { suite: package.clone(), test: row_name(name.as_str()).to_owned() }),
+            );
+        }
+        rows.sort();
+        Ok(rows)
+    }
+
+    /// `cargo nextest <verb>` with the selection, its standard input closed.
+    pub(crate) fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["nextest", verb, "--profile", &self.profile])
+            .args(&self.args)
+            .current_dir(&self.root)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The command that runs the rows, with the variables that every test of the run gets.
+    pub(crate) fn run(&self, env: &BTreeMap<&str, String>, log: &Path) -> Result<Command, Failure> {
+        let open = || {
+            std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open(log)
+                .map_err(|error| Failure::environment(format!("cannot write {}: {error}", log.display())))
+        };
+        let mut command = self.command("run");
+        command.args(["--no-fail-fast", "--color", "never", "--show-progress", "none"]).envs(env);
+        command.stdout(open()?).stderr(open()?);
+        Ok(command)
+    }
+}

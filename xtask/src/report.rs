@@ -1,0 +1,48 @@
+//! `cargo xtask report`: a run shown again, from its files only.
+
+use std::path::PathBuf;
+
+use measure::Verdict;
+use record::{Run, RunDir, details, gather, rows_table, summary_markdown};
+
+use crate::cli::{Format, ReportArgs};
+use crate::ctx::{Ctx, print, print_json};
+use crate::exit::{Exit, Failure};
+
+pub(crate) fn report(ctx: &Ctx, args: &ReportArgs) -> Result<Exit, Failure> {
+    let run_dir = RunDir::at(locate(ctx, args.run.as_deref()));
+    let run = gather(&run_dir)?;
+    match args.format {
+        Format::Text => show(&run, &run_dir),
+        Format::Md => print(&summary_markdown(&run, &run_dir)?),
+        Format::Json => print_json(&run),
+    }
+    Ok(Exit::of_run(&run.trials.iter().map(|trial| trial.verdict).collect::<Vec<_>>()))
+}
+
+/// The tables of a run: a line a row, then the budgets of each row that has not passed, or of a single row.
+pub(crate) fn show(run: &Run, run_dir: &RunDir) {
+    let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(120, |size| size.ws_col);
+    print(&rows_table(run, width));
+    for trial in run.trials.iter().filter(|trial| !trial.budgets.is_empty()) {
+        if trial.verdict != Verdict::Pass || run.trials.len() == 1 {
+            print(&format!("\n{} {}", trial.suite, trial.test));
+            print(&details(trial, width));
+        }
+    }
+    for row in &run.not_selected {
+        print(&format!("not selected: {row}"));
+    }
+    if run.expected.is_empty() {
+        print("started by nextest itself: rows that left no record are not known here, nextest's own output has them");
+    }
+    print(&format!("\nresults: {}", run_dir.path().display()));
+}
+
+fn locate(ctx: &Ctx, run: Option<&str>) -> PathBuf {
+    match run {
+        None => ctx.results().join("latest"),
+        Some(run) if PathBuf::from(run).is_dir() => PathBuf::from(run),
+        Some(run) => ctx.results().join(run),
+    }
+}

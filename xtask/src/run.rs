@@ -1,0 +1,234 @@
+//! `cargo xtask run`: tools, cluster, rows, results, report.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use cluster::{NodeShape, Process, Shell, UpRequest};
+use harness::{Cost, Rows, SUITE_SETS};
+use measure::{Verdict, human};
+use record::{Run, RunDir, State, annotate_junit, gather, new_run_id, summary_markdown};
+use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::RunArgs;
+use crate::ctx::{Ctx, say};
+use crate::exit::{Exit, Failure};
+use crate::fixture::{CLUSTER, open_run};
+use crate::gc::RunCard;
+use crate::live::Live;
+use crate::lock::one_run_at_a_time;
+use crate::nextest::{Nextest, junit_path};
+use crate::report::show;
+use crate::suites::{self, Suite};
+
+/// How often the display looks at the files.
+const LOOK: Duration = Duration::from_millis(250);
+/// After Ctrl-C the tests have this long to write what they had; in all a run ends within 5 s.
+const GRACE: Duration = Duration::from_millis(3000);
+/// And this long when they were told a second time.
+const LAST_WORDS: Duration = Duration::from_millis(1000);
+
+pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let suites = suites::select(ctx, &args.suites)?;
+    let data = suites.iter().map(suites::data).collect::<Result<Vec<_>, _>>()?;
+    let parameters: Vec<Rows> = data.into_iter().map(|(_, rows)| rows).collect();
+    let sets = sets(&args.sets, &parameters)?;
+    let run_id = new_run_id();
+    let run_dir = RunDir::at(args.out.clone().unwrap_or_else(|| ctx.results()).join(&run_id));
+    let run_dir = RunDir::at(std::path::absolute(run_dir.path()).unwrap_or_else(|_| run_dir.path().to_owned()));
+    run_dir.check_writable()?;
+    ctx.check_writable()?;
+
+    let nextest = Nextest::new(ctx, args.profile.name(), selection(&suites, args.filter.as_deref()))?;
+    nextest.build()?;
+    let rows = nextest.rows()?;
+    if rows.is_empty() {
+        return Err(Failure::new(Exit::NothingRan, nothing_selected(&suites, args)));
+    }
+    let names: Vec<&str> = rows.iter().map(|row| row.test.as_str()).collect();
+    say(&format!("{} row(s): {}; {}", rows.len(), names.join(", "), cost(&parameters, &names)));
+
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    let what = format!("cargo xtask {}", command.join(" "));
+    let _lock = one_run_at_a_time(ctx, &run_id, &what)?;
+    let mut card = RunCard { run_id, results: run_dir.path().to_owned(), command: Process::this(), nextest: None };
+    card.write(ctx)?;
+    let request = UpRequest { name: "default".to_owned(), nodes: 0, shape: NodeShape::default() };
+    ctx.fixtures().up(&ctx.kwok()?, &request, &Shell::real(), &say).await?;
+    let command = [vec!["cargo".to_owned(), "xtask".to_owned()], command].concat();
+    let mut run = open_run(ctx, &run_dir, &card.run_id, args.profile.name(), command, rows.clone())?;
+
+    let json = serde_json::to_string(&sets).unwrap_or_default();
+    let env = BTreeMap::from([
+        (CLUSTER, request.name.clone()),
+        (SUITE_SETS, if sets.is_empty() { String::new() } else { json }),
+        ("KUBEDYNO_RUN_ID", card.run_id.clone()),
+        ("KUBEDYNO_RESULTS", run_dir.path().display().to_string()),
+    ]);
+    let log = run_dir.path().join("nextest.log");
+    // The file of an earlier run must not become this one's.
+    std::fs::remove_file(junit_path(ctx, args.profile.name())).ok();
+    let child = nextest.run(&env, &log)?.process_group(0).spawn();
+    let child = child.map_err(|error| Failure::environment(format!("cannot start nextest: {error}")))?;
+    card.nextest = Process::of_pid(child.id() as i32);
+    card.write(ctx)?;
+    let live = Live::start(&run_dir, &rows);
+    let ended = wait(child, live).await?;
+
+    run.state = if ended.interrupted { State::Interrupted } else { State::Complete };
+    run.wall_s = Some(started.elapsed().as_secs_f64());
+    run_dir.write_json(&run_dir.run_json(), &run)?;
+    // A nextest that had to be killed leaves its tests behind: the card is how `cluster gc` finds them.
+    if !ended.killed {
+        card.remove(ctx);
+    }
+    finish(ctx, &run_dir, args, &ended, &log)
+}
+
+/// Gathers, annotates, summarises and shows; the exit code is that of the verdicts.
+fn finish(ctx: &Ctx, run_dir: &RunDir, args: &RunArgs, ended: &Ended, log: &PathBuf) -> Result<Exit, Failure> {
+    let mut run = gather(run_dir)?;
+    let junit = junit_path(ctx, args.profile.name());
+    match annotate_junit(&junit, &run_dir.path().join("junit.xml"), &run) {
+        Ok(id) => {
+            run.nextest_run_id = id;
+            run_dir.write_json(&run_dir.run_json(), &run)?;
+        }
+        Err(error) => say(&format!("no junit.xml: {error}")),
+    }
+    summarise(&run, run_dir)?;
+    show(&run, run_dir);
+    // Without a single record the fault lies before the rows: the log says where.
+    if run.trials.iter().all(|trial| trial.record.is_empty()) && !ended.interrupted {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        say(&lines[lines.len().saturating_sub(40)..].join("\n"));
+    }
+    if run.trials.iter().any(|trial| trial.verdict == Verdict::NoData) {
+        say(&format!("what the tests printed: {}", log.display()));
+    }
+    let verdicts: Vec<_> = run.trials.iter().map(|trial| trial.verdict).collect();
+    if let Some(wall_s) = run.wall_s {
+        let rows: f64 = run.trials.iter().map(|trial| trial.wall_s).sum();
+        let [all, rows] = [wall_s, rows].map(|seconds| human(Duration::from_secs_f64(seconds)));
+        say(&format!("took {all}, of which the rows {rows}"));
+    }
+    Ok(Exit::of_run(&verdicts))
+}
+
+/// `summary.md`, and the step summary of a GitHub job.
+fn summarise(run: &Run, run_dir: &RunDir) -> Result<(), Failure> {
+    let summary = summary_markdown(run, run_dir)?;
+    run_dir.write_file("summary.md", summary.as_bytes())?;
+    if let Some(step) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
+        let appended = std::fs::File::options().append(true).create(true).open(&step);
+        let appended = appended.and_then(|mut file| std::io::Write::write_all(&mut file, summary.as_bytes()));
+        appended.map_err(|error| Failure::environment(format!("cannot write {}: {error}", step.display())))?;
+    }
+    Ok(())
+}
+
+/// How nextest ended.
+struct Ended {
+    interrupted: bool,
+    killed: bool,
+}
+
+/// Waits for nextest and shows what it does; passes a signal on, and ends what does not end by itself.
+async fn wait(mut child: Child, mut live: Live) -> Result<Ended, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::environment(format!("cannot take signals: {error}")));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let nextest = Process::of_pid(child.id() as i32);
+    let pass_on = |signal| nextest.is_some_and(|nextest| nextest.signal(signal));
+    let mut interrupted: Option<Instant> = None;
+    let (mut told_twice, mut killed) = (false, false);
+    loop {
+        match child.try_wait() {
+            Ok(Some(_)) => break,
+            Ok(None) => {}
+            Err(error) => return Err(Failure::environment(format!("lost nextest: {error}"))),
+        }
+        match interrupted.map(|since| since.elapsed()) {
+            Some(elapsed) if elapsed > GRACE + LAST_WORDS => {
+                killed = true;
+                pass_on(Signal::KILL);
+            }
+            // A second signal tells nextest to end its tests at once.
+            Some(elapsed) if elapsed > GRACE && !told_twice => told_twice = pass_on(Signal::TERM),
+            _ => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => live.look(),
+            _ = interrupt.recv() => {
+                pass_on(Signal::INT);
+                interrupted.get_or_insert_with(Instant::now);
+            }
+            _ = terminate.recv() => {
+                pass_on(Signal::TERM);
+                interrupted.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+    live.stop();
+    Ok(Ended { interrupted: interrupted.is_some(), killed })
+}
+
+/// nextest's selection: the binaries that are named after the provider, without the rows that break things to show that
+/// a gate can fail; those belong to the checks of this repository.
+fn selection(suites: &[Suite], filter: Option<&str>) -> Vec<String> {
+    let mut args: Vec<String> = suites.iter().flat_map(|suite| ["-p".to_owned(), suite.package.clone()]).collect();
+    let rows = "binary(kwok) & not test(/^disturbed::/)";
+    args.push("-E".to_owned());
+    match filter {
+        // A row that is asked for by name runs whatever the profile's own filter says.
+        Some(filter) => args.extend([format!("({rows}) & ({filter})"), "--ignore-default-filter".to_owned()]),
+        None => args.push(rows.to_owned()),
+    }
+    args
+}
+
+fn nothing_selected(suites: &[Suite], args: &RunArgs) -> String {
+    let names: Vec<&str> = suites.iter().map(|suite| suite.package.as_str()).collect();
+    let filter = args.filter.as_ref().map_or(String::new(), |filter| format!(" and filter `{filter}`"));
+    format!(
+        "no row of {} matches profile `{}`{filter}; `cargo nextest list -p {} --ignore-default-filter` shows all",
+        names.join(", "),
+        args.profile.name(),
+        names.first().unwrap_or(&"kperf-suite")
+    )
+}
+
+/// What the rows will take, from the measured costs in `parameters.toml`.
+fn cost(parameters: &[Rows], names: &[&str]) -> String {
+    let costs: Vec<&Cost> =
+        names.iter().filter_map(|name| parameters.iter().find_map(|rows| rows.cost(name))).collect();
+    let minutes: f64 = costs.iter().map(|cost| cost.minutes).sum();
+    let disk_mib = costs.iter().map(|cost| cost.disk_mib).max().unwrap_or(0);
+    let time = human(Duration::from_secs_f64(minutes * 60.0));
+    format!("about {time} on 2 cores and {disk_mib} MiB of disk once programs and cluster are there")
+}
+
+fn sets(args: &[String], parameters: &[Rows]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut sets = BTreeMap::new();
+    for arg in args {
+        let (key, value) =
+            arg.split_once('=').ok_or_else(|| Failure::usage(format!("--set {arg}: write it as KEY=VALUE")))?;
+        let mut refusals = Vec::new();
+        let accepted = parameters.iter().any(|rows| match rows.accepts(key, value) {
+            Ok(()) => true,
+            Err(reason) => {
+                refusals.push(reason);
+                false
+            }
+        });
+        if !accepted {
+            return Err(Failure::usage(format!("--set {arg}: {}", refusals.join("; "))));
+        }
+        sets.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(sets)
+}

@@ -1,0 +1,136 @@
+//! The suites of this repository, and whether their data are sound.
+
+use std::path::PathBuf;
+
+use harness::Rows;
+use measure::Budgets;
+
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Failure};
+
+/// A suite's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Suite {
+    /// Its package: `kperf-suite`.
+    pub(crate) package: String,
+    /// Its folder.
+    pub(crate) path: PathBuf,
+    /// Whether it has rows yet.
+    pub(crate) built: bool,
+}
+
+/// Every suite, sorted.
+pub(crate) fn all(ctx: &Ctx) -> Vec<Suite> {
+    let entries = std::fs::read_dir(ctx.root.join("suites")).into_iter().flatten().flatten();
+    let mut suites: Vec<Suite> = entries
+        .filter(|entry| entry.path().join("Cargo.toml").is_file())
+        .map(|entry| Suite {
+            package: entry.file_name().to_string_lossy().into_owned(),
+            built: entry.path().join("parameters.toml").is_file(),
+            path: entry.path(),
+        })
+        .collect();
+    suites.sort_by(|a, b| a.package.cmp(&b.package));
+    suites
+}
+
+/// The suites that were asked for; all that are built when none was.
+pub(crate) fn select(ctx: &Ctx, names: &[String]) -> Result<Vec<Suite>, Failure> {
+    let all = all(ctx);
+    let mut selected = Vec::new();
+    for name in names {
+        let package = if name.ends_with("-suite") { name.clone() } else { format!("{name}-suite") };
+        let Some(suite) = all.iter().find(|suite| suite.package == package) else {
+            let known: Vec<&str> = all.iter().map(|suite| suite.package.trim_end_matches("-suite")).collect();
+            return Err(Failure::usage(format!("there is no suite `{name}`; there are {}", known.join(", "))));
+        };
+        if !suite.built {
+            let readme = format!("suites/{package}/README.md");
+            return Err(Failure::new(
+                Exit::NothingRan,
+                format!("`{name}` has no rows yet; {readme} lists what it will check"),
+            ));
+        }
+        if !selected.contains(suite) {
+            selected.push(suite.clone());
+        }
+    }
+    Ok(if names.is_empty() { all.into_iter().filter(|suite| suite.built).collect() } else { selected })
+}
+
+/// Reads a suite's budgets and parameters: what is wrong with them is said before anything starts.
+pub(crate) fn data(suite: &Suite) -> Result<(Budgets, Rows), Failure> {
+    let read = |file: &str| {
+        let path = suite.path.join(file);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+        Ok::<_, Failure>((format!("suites/{}/{file}", suite.package), text))
+    };
+    let usage = |error: measure::BudgetError| Failure::usage(error.to_string());
+    let (file, text) = read("budgets.toml")?;
+    let budgets = Budgets::parse(&file, &text).map_err(usage)?;
+    let (file, text) = read("parameters.toml")?;
+    let rows = Rows::parse(&file, &text).map_err(usage)?;
+    for budget in &budgets.budgets {
+        let unknown = budget.rows.iter().find(|row| *row != "*" && !rows.names().any(|name| name == *row));
+        if let Some(row) = unknown {
+            let message = format!("budget `{}`: there is no row `{row}` in {file}", budget.metric);
+            return Err(Failure::usage(format!("suites/{}/budgets.toml: {message}", suite.package)));
+        }
+    }
+    Ok((budgets, rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const BUDGETS: &str = "[[budget]]\nmetric = \"m\"\nlimit = 1\ndirection = \"at-most\"\nbasis = \"count\"\nrole = \"gate\"\n\
+        rows = [\"smoke\"]\nprovider = \"kwok\"\nsource = \"s\"\nderivation = \"d\"\n";
+    const PARAMETERS: &str = "[row.smoke]\nnodes = 1\n";
+
+    fn read(budgets: &str, parameters: &str) -> Result<(), String> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("budgets.toml"), budgets).unwrap();
+        std::fs::write(dir.path().join("parameters.toml"), parameters).unwrap();
+        let suite = Suite { package: "x-suite".to_owned(), path: dir.path().to_owned(), built: true };
+        data(&suite).map(drop).map_err(|failure| {
+            assert_eq!(failure.exit, Exit::Usage);
+            failure.to_string()
+        })
+    }
+
+    #[test]
+    fn sound_data_are_read() {
+        assert_eq!(read(BUDGETS, PARAMETERS), Ok(()));
+    }
+
+    #[rstest]
+    #[case::budgets(&BUDGETS.replace("limit = 1", "limt = 1"), PARAMETERS, "suites/x-suite/budgets.toml:3: unknown field `limt`")]
+    #[case::parameters(BUDGETS, "[row.smoke]\nnodes = \n", "suites/x-suite/parameters.toml:2: ")]
+    #[case::unknown_row(&BUDGETS.replace("smoke", "smoek"), PARAMETERS, "budget `m`: there is no row `smoek`")]
+    fn malformed_data_are_refused_with_file_line_and_field(
+        #[case] budgets: &str,
+        #[case] parameters: &str,
+        #[case] message: &str,
+    ) {
+        let error = read(budgets, parameters).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
+
+    /// What is committed is sound.
+    #[test]
+    fn the_suites_of_this_repository_are_sound() {
+        let ctx = Ctx {
+            root: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."),
+            cache: PathBuf::new(),
+            state: PathBuf::new(),
+        };
+        let built: Vec<Suite> = all(&ctx).into_iter().filter(|suite| suite.built).collect();
+        assert!(!built.is_empty());
+        for suite in built {
+            data(&suite).map_err(|failure| failure.to_string()).unwrap();
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The command line without a cluster: bad input has a cause, a fix and its exit code; a dry run is a transcript.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use rstest::rstest;
+
+/// `xtask` with directories of its own and nothing of the test's environment that it reads.
+fn xtask(directory: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let own =
+        std::env::vars().map(|(key, _)| key).filter(|key| key.starts_with("NEXTEST") || key.starts_with("KUBEDYNO"));
+    own.for_each(|key| {
+        command.env_remove(key);
+    });
+    command.args(args).env("KUBEDYNO_STATE", directory.join("state")).env("KUBEDYNO_CACHE", directory.join("cache"));
+    command
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr[..]].concat().iter().map(|byte| char::from(*byte)).collect()
+}
+
+#[rstest]
+#[case::unknown_suite(&["run", "kperv"], 2, "there is no suite `kperv`; there are image-pull, kamaji, kperf, spegel, spiderpool")]
+#[case::suite_not_built(&["run", "spegel"], 12, "`spegel` has no rows yet; suites/spegel-suite/README.md lists what it will check")]
+#[case::unknown_parameter(&["run", "kperf", "--set", "node=5"], 2, "there is no parameter `node`; there are deployments, ")]
+#[case::wrong_type(&["run", "kperf", "--set", "nodes=many"], 2, "parameter `nodes`: `many` is no whole number, as ")]
+#[case::no_value(&["run", "kperf", "--set", "nodes"], 2, "--set nodes: write it as KEY=VALUE")]
+#[case::unknown_profile(&["run", "--profile", "fast"], 2, "[possible values: default, published]")]
+#[case::unknown_cluster(&["cluster", "status", "--name", "nope"], 2, "there is no cluster `nope`: `cargo xtask cluster up --name nope` makes one")]
+#[case::no_such_cluster_to_end(&["cluster", "down", "--name", "nope"], 2, "there is no cluster `nope`")]
+#[case::bad_name(&["cluster", "down", "--name", "../etc"], 2, "`../etc` cannot name a cluster")]
+#[case::unknown_program(&["tools", "ensure", "helm"], 2, "there is no program `helm`; there are etcd, ")]
+#[case::no_run(&["report", "yesterday"], 12, "holds no run: `cargo xtask run` makes one")]
+fn a_bad_command_line_is_refused(#[case] args: &[&str], #[case] code: i32, #[case] message: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let output = xtask(directory.path(), args).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+    assert!(text(&output).contains(message), "{}", text(&output));
+}
+
+#[test]
+fn without_a_home_the_fix_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = xtask(directory.path(), &["cluster", "list"]);
+    for variable in ["HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "KUBEDYNO_STATE"] {
+        command.env_remove(variable);
+    }
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(
+        text(&output).contains("neither HOME nor KUBEDYNO_STATE is set: set KUBEDYNO_STATE to a directory"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[rstest]
+#[case::state("KUBEDYNO_STATE", &["cluster", "up"])]
+#[case::cache("KUBEDYNO_CACHE", &["cluster", "up"])]
+#[case::results("KUBEDYNO_CACHE", &["run", "kperf", "--out", "/dev/null/results"])]
+fn where_nothing_can_be_written_nothing_begins(#[case] variable: &str, #[case] args: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    let output = xtask(directory.path(), args).env(variable, "/dev/null/kubedyno").output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("/dev/null/"), "{}", text(&output));
+    assert!(text(&output).contains("doctor: "), "{}", text(&output));
+}
+
+#[test]
+fn a_descriptor_of_a_newer_version_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = directory.path().join("state/fixtures/default");
+    std::fs::create_dir_all(&fixture).unwrap();
+    std::fs::write(fixture.join("fixture.json"), r#"{"schema": 99, "name": "default"}"#).unwrap();
+    let output = xtask(directory.path(), &["cluster", "status"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("has schema 99, this kubedyno knows up to 1"), "{}", text(&output));
+}
+
+#[rstest]
+#[case::up("up", &["cluster", "up", "--nodes", "20", "--dry-run"])]
+#[case::gc("gc", &["cluster", "gc", "--dry-run"])]
+fn a_dry_run_is_a_transcript(#[case] name: &str, #[case] args: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = xtask(directory.path(), args);
+    // No program is there: each is called by its name.
+    let output = command.env("PATH", "/nonexistent").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let transcript = text(&output).replace(&directory.path().display().to_string(), "[DIR]");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let transcript = transcript.replace(&root.display().to_string(), "[ROOT]");
+    insta::assert_snapshot!(name, transcript);
+    assert!(!directory.path().join("state/fixtures/default").exists(), "a dry run made something");
+}

@@ -1,0 +1,339 @@
+//! Clusters as people meet them: made, adopted, broken, killed, repaired, swept. Real components, a state directory of
+//! the test's own, and the programs of the shared cache.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use cluster::{Descriptor, Fixtures, Lease, Mode, Process, State};
+use procfs::net::TcpState;
+use rustix::process::Signal;
+
+/// A state directory whose clusters end with it.
+struct Machine {
+    directory: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let inherited = std::env::vars().map(|(key, _)| key);
+        for key in inherited
+            .filter(|key| key.starts_with("NEXTEST") || key.starts_with("KUBEDYNO_") && key != "KUBEDYNO_CACHE")
+        {
+            command.env_remove(key);
+        }
+        command.args(args).env("KUBEDYNO_STATE", self.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn xtask(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that has to succeed; returns what it printed.
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.xtask(args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output));
+        text(&output)
+    }
+
+    fn spawn(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn descriptor(&self, name: &str) -> Descriptor {
+        Fixtures::new(self.path()).descriptor(name).unwrap()
+    }
+
+    /// Processes that run a program from below the state directory.
+    fn processes(&self) -> Vec<i32> {
+        let below = self.path().display().to_string();
+        let all = procfs::process::all_processes().unwrap().flatten();
+        let uses = |process: &procfs::process::Process| {
+            process.cmdline().is_ok_and(|words| words.first().is_some_and(|program| program.starts_with(&below)))
+        };
+        all.filter(uses).map(|process| process.pid).collect()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        for name in Fixtures::new(self.path()).names() {
+            self.xtask(&["cluster", "down", "--force", "--name", &name]);
+        }
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+}
+
+/// Waits until `done`, at most 5 minutes: a first build of a suite's tests is part of some waits.
+fn wait_for(what: &str, done: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(300);
+    while !done() {
+        assert!(Instant::now() < until, "waited 5 minutes for {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn pids(descriptor: &Descriptor) -> Vec<i32> {
+    descriptor.components.iter().map(|component| component.process.pid).collect()
+}
+
+#[test]
+fn a_cluster_is_made_once_adopted_repaired_and_ended() {
+    let machine = Machine::new();
+    assert!(machine.ok(&["cluster", "up", "--nodes", "30"]).contains("created"));
+    let made = machine.descriptor("default");
+    private_and_on_loopback(&made);
+
+    assert!(machine.ok(&["cluster", "up"]).contains("adopted"));
+    assert_eq!(pids(&machine.descriptor("default")), pids(&made), "adopting changes nothing");
+    let nodes = Command::new(&made.programs.iter().find(|program| program.name == "kubectl").unwrap().path)
+        .args(["get", "nodes", "--no-headers", "--kubeconfig"])
+        .arg(&made.kubeconfig)
+        .output()
+        .unwrap();
+    assert_eq!(text(&nodes).lines().count(), 30, "{}", text(&nodes));
+
+    // A dead component is seen at once, named, and started again; the others stay.
+    let scheduler = made.component("kube-scheduler").unwrap().process;
+    assert!(scheduler.kill(Duration::from_secs(5)));
+    let status = machine.xtask(&["cluster", "status"]);
+    assert_eq!(status.status.code(), Some(3));
+    assert!(
+        text(&status).contains(&format!("kube-scheduler (pid {}) is not running", scheduler.pid)),
+        "{}",
+        text(&status)
+    );
+    assert!(machine.ok(&["cluster", "up"]).contains("repaired"));
+    let repaired = machine.descriptor("default");
+    assert_eq!(
+        repaired.component("kube-apiserver").unwrap().process,
+        made.component("kube-apiserver").unwrap().process
+    );
+    assert_eq!(repaired.component("kube-scheduler").unwrap().process.state(), State::Running);
+
+    // So is one that stands still.
+    repaired.component("etcd").unwrap().process.signal(Signal::STOP);
+    wait_for("etcd to stop", || repaired.component("etcd").unwrap().process.state() == State::Paused);
+    let status = text(&machine.xtask(&["cluster", "status"]));
+    assert!(status.contains("is paused"), "{status}");
+    assert!(machine.ok(&["cluster", "up"]).contains("repaired"));
+
+    // After a reboot the pids mean nothing, even where a process has them.
+    let path = Fixtures::new(machine.path()).descriptor_path("default");
+    let rebooted = std::fs::read_to_string(&path).unwrap().replace(&made.boot_id, "another-boot");
+    std::fs::write(&path, rebooted).unwrap();
+    assert!(text(&machine.xtask(&["cluster", "status"])).contains("the machine was rebooted"));
+    assert!(machine.ok(&["cluster", "up"]).contains("created"));
+
+    machine.ok(&["cluster", "down"]);
+    assert!(machine.processes().is_empty(), "processes are left: {:?}", machine.processes());
+    assert!(Fixtures::new(machine.path()).names().is_empty());
+}
+
+fn private_and_on_loopback(descriptor: &Descriptor) {
+    let pki = descriptor.kubeconfig.parent().unwrap().join("kwok/clusters/default/pki");
+    let keys = std::fs::read_dir(pki).unwrap().flatten().map(|entry| entry.path());
+    for file in keys.chain([descriptor.kubeconfig.clone()]) {
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o077, 0, "{}", file.display());
+    }
+    let sockets: BTreeSet<u64> =
+        descriptor.components.iter().flat_map(|component| sockets(component.process)).collect();
+    let listening: Vec<_> = procfs::net::tcp()
+        .unwrap()
+        .into_iter()
+        .chain(procfs::net::tcp6().unwrap_or_default())
+        .filter(|entry| entry.state == TcpState::Listen && sockets.contains(&entry.inode))
+        .collect();
+    assert!(listening.len() >= 5, "every component listens somewhere: {listening:?}");
+    assert!(listening.iter().all(|entry| entry.local_address.ip().is_loopback()), "{listening:?}");
+}
+
+fn sockets(process: Process) -> Vec<u64> {
+    let entry = procfs::process::Process::new(process.pid).unwrap();
+    let files = entry.fd().unwrap().flatten();
+    let inode = |file: procfs::process::FDInfo| match file.target {
+        procfs::process::FDTarget::Socket(inode) => Some(inode),
+        _ => None,
+    };
+    files.filter_map(inode).collect()
+}
+
+#[test]
+fn two_commands_at_once_make_one_cluster_and_names_stand_side_by_side() {
+    let machine = Machine::new();
+    let commands =
+        [["cluster", "up", "--name", "one"], ["cluster", "up", "--name", "one"], ["cluster", "up", "--name", "two"]];
+    let children = commands.map(|args| machine.spawn(&args));
+    let outputs = children.map(|child| child.wait_with_output().unwrap());
+    let said: Vec<String> = outputs.iter().map(text).collect();
+    assert!(outputs.iter().all(|output| output.status.success()), "{said:?}");
+    let of_one = format!("{}{}", said[0], said[1]);
+    assert!(of_one.contains("created") && of_one.contains("adopted"), "{of_one}");
+    let (one, two) = (machine.descriptor("one"), machine.descriptor("two"));
+    assert_ne!(one.apiserver, two.apiserver);
+    let list = machine.ok(&["cluster", "list"]);
+    assert_eq!(list.matches("healthy").count(), 2, "{list}");
+}
+
+#[test]
+fn a_cluster_in_use_is_not_ended() {
+    let machine = Machine::new();
+    machine.ok(&["cluster", "up"]);
+    let locks = Fixtures::new(machine.path()).locks();
+    let lease = Lease::try_take(&locks, "default", Mode::Shared, "a_row", Some("run-1")).unwrap().unwrap();
+    let refused = machine.xtask(&["cluster", "down"]);
+    assert_eq!(refused.status.code(), Some(3));
+    let said = text(&refused);
+    assert!(said.contains("is in use by a_row (pid ") && said.contains("or use --force"), "{said}");
+    assert!(machine.ok(&["cluster", "gc"]).contains("`default` is in use: left alone"));
+    drop(lease);
+    machine.ok(&["cluster", "down"]);
+}
+
+#[test]
+fn a_command_that_is_killed_half_way_leaves_nothing_after_gc() {
+    let machine = Machine::new();
+    let mut up = machine.spawn(&["cluster", "up"]);
+    wait_for("a first component", || !machine.processes().is_empty());
+    up.kill().unwrap();
+    up.wait().unwrap();
+    // kwokctl goes on without its parent; gc may meet it at any point, and so may `up`.
+    machine.ok(&["cluster", "gc"]);
+    wait_for("kwokctl to end", || !commands_with("kwokctl", machine.path()));
+    machine.ok(&["cluster", "gc"]);
+    assert!(machine.processes().is_empty(), "processes are left: {:?}", machine.processes());
+    assert!(machine.ok(&["cluster", "up"]).contains("created"));
+}
+
+fn commands_with(program: &str, directory: &Path) -> bool {
+    let below = directory.display().to_string();
+    let all = procfs::process::all_processes().unwrap().flatten();
+    all.filter_map(|process| process.cmdline().ok()).any(|words| {
+        words.first().is_some_and(|word| word.ends_with(program)) && words.iter().any(|word| word.contains(&below))
+    })
+}
+
+/// The arguments of a run of one row, too large to end while it is watched.
+fn long_run(results: &Path) -> Vec<String> {
+    let words = ["run", "kperf", "--filter", "test(nodepool_smoke)", "--set", "replicas=200", "--out"];
+    words.iter().map(|word| (*word).to_owned()).chain([results.display().to_string()]).collect()
+}
+
+fn only_run(results: &Path) -> PathBuf {
+    let runs = std::fs::read_dir(results).into_iter().flatten().flatten().map(|entry| entry.path());
+    runs.filter(|path| path.join("run.json").is_file() && !path.is_symlink()).last().unwrap_or_default()
+}
+
+/// Starts the run and waits until its pods come.
+fn started(machine: &Machine, results: &Path) -> Child {
+    let args = long_run(results);
+    let child = machine.spawn(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let progress =
+        || std::fs::read_to_string(only_run(results).join("progress/kperf-suite.nodepool_smoke")).unwrap_or_default();
+    wait_for("pods", || progress().starts_with("create-pods"));
+    child
+}
+
+fn parent_of(process: Process) -> i32 {
+    procfs::process::Process::new(process.pid).unwrap().stat().unwrap().ppid
+}
+
+fn objects_left(machine: &Machine) -> String {
+    let descriptor = machine.descriptor("default");
+    let kubectl = &descriptor.programs.iter().find(|program| program.name == "kubectl").unwrap().path;
+    let output = Command::new(kubectl)
+        .args([
+            "get",
+            "nodes,namespaces",
+            "-l",
+            "kubedyno.io/run-id",
+            "--no-headers",
+            "--ignore-not-found",
+            "--kubeconfig",
+        ])
+        .arg(&descriptor.kubeconfig)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn an_interrupted_run_ends_within_five_seconds_with_what_it_had() {
+    let machine = Machine::new();
+    let results = tempfile::tempdir().unwrap();
+    let child = started(&machine, results.path());
+    waits_for_the_first(&machine, results.path());
+    let interrupted = Instant::now();
+    assert!(Process::of_pid(child.id() as i32).unwrap().signal(Signal::INT));
+    let output = child.wait_with_output().unwrap();
+    assert!(interrupted.elapsed() < Duration::from_secs(5), "took {:?}: {}", interrupted.elapsed(), text(&output));
+    assert_eq!(output.status.code(), Some(11), "{}", text(&output));
+    let run: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(only_run(results.path()).join("run.json")).unwrap()).unwrap();
+    assert_eq!(run["state"], "interrupted");
+    assert_eq!(run["trials"][0]["verdict"], "invalid");
+    let reason = run["trials"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("interrupted by SIG"), "{reason}");
+    assert!(run["trials"][0]["metrics"]["create_nodes_per_s"].as_f64().unwrap() > 0.0, "what was measured is kept");
+    machine.ok(&["cluster", "gc"]);
+    assert_eq!(objects_left(&machine), "");
+}
+
+/// A second run waits, and says for whom.
+fn waits_for_the_first(machine: &Machine, results: &Path) {
+    let said = machine.path().join("second.stderr");
+    let mut second = machine.command(&["run", "kperf", "--out", &results.join("second").display().to_string()]);
+    let mut second = second.stderr(std::fs::File::create(&said).unwrap()).stdout(Stdio::null()).spawn().unwrap();
+    wait_for("the second run to wait", || {
+        std::fs::read_to_string(&said).unwrap().contains("waiting for `run`: in use by cargo xtask run kperf")
+    });
+    second.kill().unwrap();
+    second.wait().unwrap();
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_after_gc_and_still_reports() {
+    let machine = Machine::new();
+    let results = tempfile::tempdir().unwrap();
+    let mut child = started(&machine, results.path());
+    let test = Lease::holders(&Fixtures::new(machine.path()).locks(), "default")[0].process;
+    let nextest = Process::of_pid(parent_of(test)).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((test.state(), nextest.state()), (State::Running, State::Running), "they outlive their command");
+    let said = machine.ok(&["cluster", "gc"]);
+    assert!(said.contains("was killed; what it had: cargo xtask report"), "{said}");
+    assert_eq!((test.state(), nextest.state()), (State::Dead, State::Dead));
+    assert_eq!(objects_left(&machine), "");
+    let report = machine.xtask(&["report", &only_run(results.path()).display().to_string()]);
+    assert_eq!(report.status.code(), Some(11), "{}", text(&report));
+    assert!(text(&report).contains("no-data") || text(&report).contains("invalid"), "{}", text(&report));
+}
+
+#[test]
+fn a_filter_that_selects_nothing_runs_nothing() {
+    let machine = Machine::new();
+    let output = machine.xtask(&["run", "kperf", "--filter", "test(nothing_of_that_name)"]);
+    assert_eq!(output.status.code(), Some(12), "{}", text(&output));
+    assert!(text(&output).contains("no row of kperf-suite matches"), "{}", text(&output));
+    let output = machine.xtask(&["run", "kperf", "--filter", "test(("]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+}
