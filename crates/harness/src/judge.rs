@@ -67,6 +67,7 @@ fn metrics(trial: &Trial) -> BTreeMap<String, f64> {
     if !trial.phases.is_empty() {
         let sum = |count: fn(&PhaseRecord) -> usize| trial.phases.iter().map(count).sum::<usize>() as f64;
         metrics.insert("unaccounted_objects".to_owned(), sum(|phase| phase.unaccounted));
+        metrics.insert("gone_early_objects".to_owned(), sum(|phase| phase.gone_early));
         metrics.insert("relisted_objects".to_owned(), sum(|phase| phase.relisted));
         metrics.insert("late_share".to_owned(), sum(|phase| phase.late) / sum(|phase| phase.done).max(1.0));
         let apiserver: f64 =

@@ -67,18 +67,29 @@ pub struct PhaseSpec {
 }
 
 impl PhaseSpec {
-    /// Objects that are done, and objects in all.
+    /// Objects that are done, and objects in all, those included that nobody asked for and that have to go again.
     pub(crate) fn count(&self) -> (usize, usize) {
         let ledger = self.account.ledger();
         let (done, total) = match self.goal {
-            Goal::Expected => (ledger.count(&self.cohorts, self.to), ledger.expected(&self.cohorts)),
-            Goal::AllSeen => (ledger.reached_by(&self.cohorts, self.to), ledger.seen(&self.cohorts)),
+            Goal::Expected => {
+                let surplus = ledger.surplus(&self.cohorts, self.to);
+                (ledger.count(&self.cohorts, self.to), ledger.expected(&self.cohorts) + surplus)
+            }
+            Goal::AllSeen => all_seen(&ledger, &self.cohorts, self.to),
         };
         match &self.also {
-            Some((cohorts, stage)) => (done + ledger.reached_by(cohorts, *stage), total + ledger.seen(cohorts)),
+            Some((cohorts, stage)) => {
+                let (also, of) = all_seen(&ledger, cohorts, *stage);
+                (done + also, total + of)
+            }
             None => (done, total),
         }
     }
+}
+
+fn all_seen(ledger: &Ledger, cohorts: &[CohortId], stage: Stage) -> (usize, usize) {
+    let seen = ledger.seen(cohorts);
+    (seen - ledger.pending(cohorts, stage), seen)
 }
 
 /// What was counted when a phase began.
@@ -110,10 +121,10 @@ pub(crate) fn record(
         since.get(rank - 1).map(Duration::as_secs_f64)
     };
     let (also, also_to) = spec.also.clone().unwrap_or_default();
-    let unaccounted = ledger.without(&also, also_to).len()
+    let unaccounted = ledger.pending(&also, also_to)
         + match spec.goal {
             Goal::Expected => ledger.unaccounted(&spec.cohorts, spec.to),
-            Goal::AllSeen => ledger.without(&spec.cohorts, spec.to).len(),
+            Goal::AllSeen => ledger.pending(&spec.cohorts, spec.to),
         };
     let seen_by = |seen| ledger.seen_by(&spec.cohorts, spec.to, seen) + ledger.seen_by(&also, also_to, seen);
     let mut missing = ledger.missing(&spec.cohorts, spec.to);
@@ -153,6 +164,7 @@ pub(crate) fn record(
         done: curve.len(),
         late: seen_by(Seen::Late),
         relisted: seen_by(Seen::Relist),
+        gone_early: ledger.gone_early(&spec.cohorts, spec.to),
         unaccounted,
         missing,
         progress: ProgressTimes { t50_s: share(0.5), t90_s: share(0.9), t99_s: share(0.99), t100_s: share(1.0) },

@@ -288,7 +288,7 @@ impl Trial {
         let now = self.clock.elapsed();
         let (done, total) = spec.count();
         let (_, _, progress) = self.current.as_mut()?;
-        let end = progress.update(done, now);
+        let end = progress.update(done, total, now);
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = format!("{} {done}/{total}", spec.name);
         end
     }

@@ -31,16 +31,16 @@ impl Progress {
         Self { rule, started: now, last: now, done: 0, best: 0, total }
     }
 
-    /// Takes the number of objects that are done at `now`, and says whether the phase is over.
+    /// Takes the number of objects that are done at `now`, of how many, and says whether the phase is over.
     ///
     /// Only a count above the best so far is progress: one that falls and rises again goes round in circles.
-    pub fn update(&mut self, done: usize, now: Duration) -> Option<End> {
+    pub fn update(&mut self, done: usize, total: usize, now: Duration) -> Option<End> {
         if done > self.best {
             self.best = done;
             self.last = now;
         }
-        self.done = done;
-        let (total, took) = (self.total, now.saturating_sub(self.started));
+        (self.done, self.total) = (done, total);
+        let took = now.saturating_sub(self.started);
         if done >= total {
             Some(End::Complete { took })
         } else if now.saturating_sub(self.last) >= self.rule.no_progress_for {
@@ -147,10 +147,10 @@ mod tests {
     #[test]
     fn a_run_that_stops_moving_is_stalled_where_it_stopped() {
         let mut progress = Progress::start(RULE, 1000, secs(10));
-        assert_eq!(progress.update(500, secs(400)), None);
-        assert_eq!(progress.update(922, secs(10 + 865)), None);
-        assert_eq!(progress.update(922, secs(10 + 865 + 59)), None);
-        let end = progress.update(922, secs(10 + 865 + 60)).expect("stalled");
+        assert_eq!(progress.update(500, 1000, secs(400)), None);
+        assert_eq!(progress.update(922, 1000, secs(10 + 865)), None);
+        assert_eq!(progress.update(922, 1000, secs(10 + 865 + 59)), None);
+        let end = progress.update(922, 1000, secs(10 + 865 + 60)).expect("stalled");
         assert_eq!(end.to_string(), "stalled at 922/1000 after 14m25s");
         assert_eq!(end.verdict(), Some(Verdict::Stalled));
     }
@@ -158,23 +158,23 @@ mod tests {
     #[test]
     fn slow_but_moving_is_a_timeout_not_a_stall() {
         let mut progress = Progress::start(RULE, 1000, secs(0));
-        let ends: Vec<End> = (1..=90).filter_map(|i| progress.update(i, secs(i as u64 * 30))).collect();
+        let ends: Vec<End> = (1..=90).filter_map(|i| progress.update(i, 1000, secs(i as u64 * 30))).collect();
         assert_eq!(ends[0].to_string(), "timeout at 60/1000 after 30m00s");
     }
 
     #[test]
     fn a_falling_count_is_not_progress() {
         let mut progress = Progress::start(RULE, 10, secs(0));
-        assert_eq!(progress.update(5, secs(1)), None);
-        assert_eq!(progress.update(4, secs(50)), None);
-        assert_eq!(progress.update(5, secs(55)), None);
-        assert_eq!(progress.update(4, secs(60)), None);
-        assert!(matches!(progress.update(4, secs(61)), Some(End::Stalled { done: 4, .. })));
+        assert_eq!(progress.update(5, 10, secs(1)), None);
+        assert_eq!(progress.update(4, 10, secs(50)), None);
+        assert_eq!(progress.update(5, 10, secs(55)), None);
+        assert_eq!(progress.update(4, 10, secs(60)), None);
+        assert!(matches!(progress.update(4, 10, secs(61)), Some(End::Stalled { done: 4, .. })));
     }
 
     #[test]
     fn nothing_to_do_is_complete_at_once() {
         let mut progress = Progress::start(RULE, 0, secs(3));
-        assert_eq!(progress.update(0, secs(3)), Some(End::Complete { took: secs(0) }));
+        assert_eq!(progress.update(0, 0, secs(3)), Some(End::Complete { took: secs(0) }));
     }
 }

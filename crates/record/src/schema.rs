@@ -97,6 +97,8 @@ pub struct PhaseRecord {
     pub late: usize,
     /// Objects whose last stamp a list gave and no event: counted, not measured.
     pub relisted: usize,
+    /// Objects that went before they got there: evicted, or made too many.
+    pub gone_early: usize,
     /// Objects that cannot be accounted for.
     pub unaccounted: usize,
     /// Their names and reasons, the first twenty.

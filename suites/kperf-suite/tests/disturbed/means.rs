@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cluster::{Descriptor, Process, connect};
-use k8s_openapi::api::core::v1::ConfigMap;
+use cluster::{Descriptor, Process, RUN_LABEL, connect};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kperf_suite::DISTURBED_FIXTURE;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -44,12 +44,36 @@ impl Paused {
     pub(crate) fn now(&self) {
         self.0.signal(Signal::STOP);
     }
+
+    pub(crate) fn process(&self) -> Process {
+        self.0
+    }
 }
 
 impl Drop for Paused {
     fn drop(&mut self) {
         self.0.signal(Signal::CONT);
     }
+}
+
+/// Deletes the first pod that any trial has, and lets `paused` go on when it is gone.
+pub(crate) async fn evict_a_pod_and_continue(paused: Process) {
+    let client = connect(&descriptor()).await.unwrap();
+    let all: Api<Pod> = Api::all(client.clone());
+    let trials = ListParams::default().labels(RUN_LABEL);
+    let pod = loop {
+        match all.list_metadata(&trials).await.unwrap().items.into_iter().next() {
+            Some(pod) => break pod.metadata,
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    let (name, namespace) = (pod.name.unwrap(), pod.namespace.unwrap());
+    let api: Api<Pod> = Api::namespaced(client, &namespace);
+    api.delete(&name, &DeleteParams::default()).await.unwrap();
+    while api.get_metadata_opt(&name).await.unwrap().is_some() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    paused.signal(Signal::CONT);
 }
 
 /// Kills a component, and has it repaired by the command that people use.

@@ -13,7 +13,7 @@ use kperf_suite::nodepool::{Disturbance, drive};
 use measure::Verdict;
 use record::Trial;
 
-use means::{Neighbour, kill_and_repair, pause, paused_until_dropped};
+use means::{Neighbour, evict_a_pod_and_continue, kill_and_repair, pause, paused_until_dropped};
 
 /// Runs the row with a disturbance, and returns what was judged.
 async fn disturbed(test: &'static str, disturbance: Disturbance) -> Trial {
@@ -124,6 +124,24 @@ async fn a_harness_that_costs_too_much_is_told() {
     let missed = with(&record, Verdict::Fail);
     let own = ["harness_cpu_share_of_apiserver", "harness_peak_rss_mib"];
     assert!(own.iter().all(|metric| missed.contains(metric)), "missed only {missed:?}");
+}
+
+/// Somebody deletes a pod that waits for its node: another takes its place, and the account tells both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_is_evicted_before_it_runs_is_told_apart_from_the_one_that_takes_its_place() {
+    let paused = paused_until_dropped("kube-scheduler");
+    let on_phase = move |phase: &str| {
+        if phase == "create-pods" {
+            paused.now();
+            tokio::spawn(evict_a_pod_and_continue(paused.process()));
+        }
+    };
+    let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
+    let test = "a_pod_that_is_evicted_before_it_runs_is_told_apart_from_the_one_that_takes_its_place";
+    let record = disturbed(test, disturbance).await;
+    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
+    assert!(with(&record, Verdict::Fail).contains(&"gone_early_objects"), "{}", record.reason);
+    assert_eq!((record.phases[1].gone_early, unaccounted(&record)), (1, 0), "{}", record.reason);
 }
 
 /// What document 004 calls "basically did not work any more" gets a place and a time, and every object a reason.
