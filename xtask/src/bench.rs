@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cluster::{Descriptor, Fixtures, NodeShape, PROGRAMS, Provider as _, Shell, connect, create_nodes, node};
+use cluster::{Descriptor, Fixtures, Kwok, NodeShape, PROGRAMS, Provider as _, Shell, connect, create_nodes, node};
 use comfy_table::{Table, presets};
 use harness::{Change, Object, Sink, Watch, WatchSpec};
 use measure::Seen;
@@ -127,7 +127,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let provider = Ctx::kwok_without_programs();
+        let provider = Kwok::without_programs();
         let ours = self.0.join("ours/fixtures/default");
         for (name, directory) in [("default", ours), ("bench", self.0.join("theirs"))] {
             if let Err(error) = provider.delete(name, &directory, &Shell::real()) {

@@ -142,6 +142,18 @@ pub(crate) enum ClusterVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Break a component, or the way to the apiserver: stop, pause, kill, restart, fill its disk, delay, cut.
+    #[command(
+        after_help = "Examples:\n  cargo xtask cluster fault pause etcd --for 10s\n  cargo xtask cluster fault kill \
+        kube-scheduler && cargo xtask cluster up\n  cargo xtask cluster fault network --delay 20ms"
+    )]
+    Fault {
+        /// The cluster's name.
+        #[arg(long, default_value = "default", global = true)]
+        name: String,
+        #[command(subcommand)]
+        fault: FaultVerb,
+    },
     /// Show the end of a cluster's logs.
     Logs {
         /// The cluster's name.
@@ -153,6 +165,58 @@ pub(crate) enum ClusterVerb {
         /// Lines of each.
         #[arg(long, default_value_t = 50)]
         tail: usize,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FaultVerb {
+    /// Stop a component where it stands (SIGSTOP): it keeps its connections and answers nobody.
+    Pause {
+        /// etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kwok-controller.
+        component: String,
+        /// Let it go on after this long; without it, it stands still until `resume`.
+        #[arg(long = "for", value_name = "DURATION")]
+        how_long: Option<jiff::SignedDuration>,
+    },
+    /// Let a paused component go on.
+    Resume {
+        /// The component.
+        component: String,
+    },
+    /// End a component in an orderly way (SIGTERM) and leave it so.
+    Stop {
+        /// The component.
+        component: String,
+    },
+    /// End a component at once (SIGKILL) and leave it so; `cargo xtask cluster up` starts it again.
+    Kill {
+        /// The component.
+        component: String,
+    },
+    /// Kill a component and start it again.
+    Restart {
+        /// The component.
+        component: String,
+    },
+    /// Let no file of a component grow, as on a full disk. etcd ends by that; `restart` starts it with room again.
+    FillDisk {
+        /// The component.
+        component: String,
+        /// Give room again after this long; without it, the disk stays full.
+        #[arg(long = "for", value_name = "DURATION")]
+        how_long: Option<jiff::SignedDuration>,
+    },
+    /// Open a slow or broken way to the apiserver, and keep it until Ctrl-C. The cluster's other users notice nothing.
+    Network {
+        /// Every byte comes so much later, in either direction.
+        #[arg(long, value_name = "DURATION", default_value = "0s")]
+        delay: jiff::SignedDuration,
+        /// Break every connection after this long, again and again.
+        #[arg(long, value_name = "DURATION")]
+        cut_every: Option<jiff::SignedDuration>,
+        /// And let none through for so long.
+        #[arg(long, value_name = "DURATION", default_value = "3s")]
+        cut_for: jiff::SignedDuration,
     },
 }
 
@@ -252,6 +316,9 @@ pub(crate) struct TestArgs {
     /// Only the checks that need no cluster: seconds instead of minutes.
     #[arg(long)]
     pub(crate) no_cluster: bool,
+    /// Fault rows and soaks too: an hour or two more.
+    #[arg(long, conflicts_with = "no_cluster")]
+    pub(crate) nightly: bool,
 }
 
 #[derive(Debug, Args)]

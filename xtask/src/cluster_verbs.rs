@@ -1,4 +1,4 @@
-//! `cargo xtask cluster`: up, down, list, status, gc, logs.
+//! `cargo xtask cluster`: up, down, list, status, gc, fault, logs.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use measure::human;
 use crate::cli::{ClusterArgs, ClusterVerb};
 use crate::ctx::{Ctx, print, print_json, say};
 use crate::exit::{Exit, Failure};
-use crate::gc;
+use crate::{fault, gc};
 
 pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failure> {
     let fixtures = ctx.fixtures();
@@ -20,7 +20,7 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
         }
         ClusterVerb::Down { name, force, dry_run } => {
             let shell = shell(dry_run);
-            fixtures.down(&Ctx::kwok_without_programs(), &name, force, &shell)?;
+            fixtures.down(&Kwok::without_programs(), &name, force, &shell)?;
             done(&shell, &format!("cluster `{name}` is down"))
         }
         ClusterVerb::List { json } => list(&fixtures, json).await,
@@ -47,6 +47,7 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
             );
             done(&shell, &line)
         }
+        ClusterVerb::Fault { name, fault } => fault::fault(&fixtures, &name, fault).await,
         ClusterVerb::Logs { name, component, tail } => logs(&fixtures, &name, component.as_deref(), tail),
     }
 }
@@ -165,11 +166,8 @@ fn status_text(status: &Status) -> String {
 
 fn logs(fixtures: &Fixtures, name: &str, component: Option<&str>, tail: usize) -> Result<Exit, Failure> {
     let descriptor = fixtures.descriptor(name)?;
-    if let Some(wanted) = component
-        && descriptor.component(wanted).is_none()
-    {
-        let known: Vec<&str> = descriptor.components.iter().map(|component| component.name.as_str()).collect();
-        return Err(Failure::usage(format!("`{name}` has no component `{wanted}`; it has {}", known.join(", "))));
+    if let Some(wanted) = component {
+        descriptor.require(wanted)?;
     }
     for component in descriptor.components.iter().filter(|found| component.is_none_or(|wanted| wanted == found.name)) {
         let text = std::fs::read(&component.log)

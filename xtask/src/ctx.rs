@@ -53,11 +53,6 @@ impl Ctx {
         Ok(Kwok::new(self.thirdparty().ensure_all(&PROGRAMS)?, Settings::default()))
     }
 
-    /// The kwok provider for verbs that only end clusters.
-    pub(crate) fn kwok_without_programs() -> Kwok {
-        Kwok::new(std::collections::BTreeMap::new(), Settings::default())
-    }
-
     /// The default place of results.
     pub(crate) fn results(&self) -> PathBuf {
         self.root.join("results")

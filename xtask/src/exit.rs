@@ -81,7 +81,9 @@ impl fmt::Display for Failure {
 impl From<cluster::Error> for Failure {
     fn from(error: cluster::Error) -> Self {
         let exit = match &error {
-            cluster::Error::BadName(_) | cluster::Error::NoSuchCluster(_) => Exit::Usage,
+            cluster::Error::BadName(_) | cluster::Error::NoSuchCluster(_) | cluster::Error::NoSuchComponent { .. } => {
+                Exit::Usage
+            }
             _ => Exit::Environment,
         };
         Self::new(exit, error.to_string())

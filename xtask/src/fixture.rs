@@ -27,12 +27,10 @@ pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failu
     let suffix = name.as_ref().map_or(String::new(), |name| format!("_{}", name.to_uppercase().replace('-', "_")));
     let descriptor = fixtures.descriptor_path(&request.name);
     let (run_id, results) = run_of_this_session(ctx)?;
-    let xtask = std::env::current_exe().unwrap_or_default();
     let lines = format!(
-        "KUBEDYNO_FIXTURE_KWOK{suffix}={}\nKUBEDYNO_RUN_ID={run_id}\nKUBEDYNO_RESULTS={}\nKUBEDYNO_XTASK={}\n",
+        "KUBEDYNO_FIXTURE_KWOK{suffix}={}\nKUBEDYNO_RUN_ID={run_id}\nKUBEDYNO_RESULTS={}\n",
         descriptor.display(),
-        results.display(),
-        xtask.display()
+        results.display()
     );
     match std::env::var_os("NEXTEST_ENV") {
         Some(file) => append(Path::new(&file), &lines)?,

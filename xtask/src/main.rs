@@ -6,6 +6,7 @@ mod cluster_verbs;
 mod ctx;
 mod doctor;
 mod exit;
+mod fault;
 mod fixture;
 mod gc;
 mod live;

@@ -31,6 +31,13 @@ pub(crate) async fn test(ctx: &Ctx, args: &TestArgs) -> Result<Exit, Failure> {
             "nextest run --workspace --locked --no-fail-fast -E binary(kwok)",
         );
     }
+    if passed && args.nightly {
+        passed = check(
+            "fault rows and soaks",
+            &nextest,
+            "nextest run --workspace --locked --no-fail-fast --profile nightly -E binary(kwok)",
+        );
+    }
     Ok(if passed { Exit::Ok } else { Exit::CheckFailed })
 }
 

@@ -120,6 +120,19 @@ impl Descriptor {
     pub fn component(&self, name: &str) -> Option<&Component> {
         self.components.iter().find(|component| component.name == name)
     }
+
+    /// The same, for somebody who typed the name.
+    ///
+    /// # Errors
+    /// When there is none of that name; those that there are are listed.
+    pub fn require(&self, component: &str) -> Result<&Component> {
+        let known = || self.components.iter().map(|component| component.name.clone()).collect();
+        self.component(component).ok_or_else(|| Error::NoSuchComponent {
+            cluster: self.name.clone(),
+            component: component.to_owned(),
+            known: known(),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,16 @@ pub enum Error {
         "there is no cluster `{0}`: `cargo xtask cluster up --name {0}` makes one, `cargo xtask cluster list` shows all"
     )]
     NoSuchCluster(String),
+    /// No component of that name.
+    #[error("`{cluster}` has no component `{component}`; it has {}", if known.is_empty() { "none of ours".to_owned() } else { known.join(", ") })]
+    NoSuchComponent {
+        /// The cluster.
+        cluster: String,
+        /// What was asked for.
+        component: String,
+        /// Those that it has.
+        known: Vec<String>,
+    },
     /// The fixture does not work.
     #[error("cluster `{name}` is not healthy: {}; `cargo xtask cluster up --name {name}` repairs it", problems.join("; "))]
     Unhealthy {

@@ -295,7 +295,8 @@ impl Fixtures {
         }
     }
 
-    fn lock(&self, name: &str, say: &dyn Fn(&str)) -> Result<File> {
+    /// The lock of whoever makes or repairs a cluster.
+    pub(crate) fn lock(&self, name: &str, say: &dyn Fn(&str)) -> Result<File> {
         let mut told = false;
         loop {
             match self.try_lock(name)? {
@@ -309,7 +310,7 @@ impl Fixtures {
         }
     }
 
-    /// The lock of whoever makes or repairs a cluster; `None` when somebody has it.
+    /// The same; `None` when somebody has it.
     fn try_lock(&self, name: &str) -> Result<Option<File>> {
         let locks = self.locks();
         Shell::real().make_dir(&locks)?;

@@ -71,6 +71,11 @@ impl Kwok {
         Self { programs, settings }
     }
 
+    /// A provider for verbs that make no cluster: what those need is in the descriptor.
+    pub fn without_programs() -> Self {
+        Self::new(BTreeMap::new(), Settings::default())
+    }
+
     /// kwokctl's configuration for these programs and settings. JSON, which is YAML.
     pub fn config(&self) -> serde_json::Value {
         let path = |name: &str| self.path(name).display().to_string();
@@ -116,42 +121,10 @@ impl Kwok {
         self.programs.get(name).map_or_else(String::new, |program| program.pinned_version.clone())
     }
 
-    fn kwokctl(&self, args: &[&str], directory: &Path, shell: &Shell) -> Result<()> {
-        let workdir = workdir(directory).display().to_string();
-        shell.run(&self.path("kwokctl"), args, &[("KWOK_WORKDIR", &workdir)])
-    }
-
-    /// A setting that is recorded but was not given to its component would be a lie in every result.
-    fn check_args(&self, component: &str, args: &[String]) -> Result<()> {
-        let wanted = self.settings.args(component);
-        let flags = wanted.iter().map(|(key, value)| format!("--{key}={value}"));
-        let absent: Vec<String> = flags.filter(|flag| !args.contains(flag)).collect();
-        if absent.is_empty() {
-            return Ok(());
-        }
-        Err(Error::Failed(format!("{component} runs without {}: kwokctl did not pass it on", absent.join(" "))))
-    }
-
     fn describe(&self, name: &str, directory: &Path) -> Result<Descriptor> {
-        let cluster = cluster_dir(name, directory);
-        let metrics = metrics_urls(&cluster.join("kwok.yaml"))?;
-        let components = COMPONENTS
-            .iter()
-            .map(|component| {
-                let process = read_pid(&cluster, component)?;
-                let args: Vec<String> = process.command_line().into_iter().skip(1).collect();
-                self.check_args(component, &args)?;
-                Ok(Component {
-                    name: (*component).to_owned(),
-                    process,
-                    metrics_url: metrics.get(*component).cloned(),
-                    log: cluster.join(format!("logs/{component}.log")),
-                    args,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let apiserver =
-            metrics.get("kube-apiserver").map(|url| url.trim_end_matches("/metrics").to_owned()).unwrap_or_default();
+        let components = components(&cluster_dir(name, directory), &self.settings)?;
+        let apiserver = components.iter().find(|component| component.name == "kube-apiserver");
+        let apiserver = apiserver.and_then(|component| component.metrics_url.as_deref()).unwrap_or_default();
         let versions = [("kubernetes", "kube-apiserver"), ("etcd", "etcd"), ("kwok", "kwok")];
         let programs = self.programs.iter().map(|(name, program)| ProgramUsed {
             name: name.clone(),
@@ -168,7 +141,7 @@ impl Kwok {
             created_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             boot_id: process::boot_id(),
             kubeconfig: kubeconfig(directory),
-            apiserver,
+            apiserver: apiserver.trim_end_matches("/metrics").to_owned(),
             capabilities: ["simulated-nodes", "component-processes", "etcd-metrics"].map(str::to_owned).into(),
             versions: versions.iter().map(|(system, program)| ((*system).to_owned(), self.pinned(program))).collect(),
             settings: self.settings.clone(),
@@ -211,7 +184,7 @@ impl Provider for Kwok {
             "--wait",
             READY_WITHIN,
         ];
-        self.kwokctl(&args, directory, shell)?;
+        kwokctl(&self.path("kwokctl"), &args, directory, shell)?;
         // kwokctl leaves its keys readable by all; the directory above is closed, which is not the same.
         shell.make_private(&cluster_dir(name, directory).join("pki"))?;
         if shell.is_dry() { Ok(None) } else { self.describe(name, directory).map(Some) }
@@ -229,16 +202,15 @@ impl Provider for Kwok {
             // kwokctl believes this file as long as anything has the pid: a zombie, or a later process.
             shell.remove_file(&pid_file(&cluster_dir(&descriptor.name, directory), &component.name))?;
         }
-        self.kwokctl(&["start", "cluster", "--name", &descriptor.name, "--wait", READY_WITHIN], directory, shell)?;
+        let program = descriptor.programs.iter().find(|program| program.name == "kwokctl");
+        let program = program.ok_or_else(|| Error::Failed(format!("{} names no kwokctl", descriptor.name)))?;
+        let args = ["start", "cluster", "--name", &descriptor.name, "--wait", READY_WITHIN];
+        kwokctl(&program.path, &args, directory, shell)?;
         if shell.is_dry() {
             return Ok(descriptor.clone());
         }
-        let created_at = descriptor.created_at.clone();
-        Ok(Descriptor {
-            created_at,
-            repairs: descriptor.repairs.clone(),
-            ..self.describe(&descriptor.name, directory)?
-        })
+        let components = components(&cluster_dir(&descriptor.name, directory), &descriptor.settings)?;
+        Ok(Descriptor { components, ..descriptor.clone() })
     }
 
     fn delete(&self, name: &str, directory: &Path, shell: &Shell) -> Result<()> {
@@ -247,8 +219,8 @@ impl Provider for Kwok {
         }
         // A kwokctl that outlived its parent first: it would start what is ended here.
         let workdir = workdir(directory);
-        let kwokctl = format!("KWOK_WORKDIR={}", workdir.display());
-        for process in process::with_environment(&kwokctl) {
+        let environment = format!("KWOK_WORKDIR={}", workdir.display());
+        for process in process::with_environment(&environment) {
             process.kill(Duration::from_secs(5));
         }
         let cluster = cluster_dir(name, directory);
@@ -262,6 +234,40 @@ impl Provider for Kwok {
         }
         Ok(())
     }
+}
+
+fn kwokctl(program: &Path, args: &[&str], directory: &Path, shell: &Shell) -> Result<()> {
+    let workdir = workdir(directory).display().to_string();
+    shell.run(program, args, &[("KWOK_WORKDIR", &workdir)])
+}
+
+/// What kwokctl has started, as it runs.
+fn components(cluster: &Path, settings: &Settings) -> Result<Vec<Component>> {
+    let metrics = metrics_urls(&cluster.join("kwok.yaml"))?;
+    let component = |name: &&str| {
+        let process = read_pid(cluster, name)?;
+        let args: Vec<String> = process.command_line().into_iter().skip(1).collect();
+        check_args(name, &args, settings)?;
+        Ok(Component {
+            name: (*name).to_owned(),
+            process,
+            metrics_url: metrics.get(*name).cloned(),
+            log: cluster.join(format!("logs/{name}.log")),
+            args,
+        })
+    };
+    COMPONENTS.iter().map(component).collect()
+}
+
+/// A setting that is recorded but was not given to its component would be a lie in every result.
+fn check_args(component: &str, args: &[String], settings: &Settings) -> Result<()> {
+    let wanted = settings.args(component);
+    let flags = wanted.iter().map(|(key, value)| format!("--{key}={value}"));
+    let absent: Vec<String> = flags.filter(|flag| !args.contains(flag)).collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Failed(format!("{component} runs without {}: kwokctl did not pass it on", absent.join(" "))))
 }
 
 fn workdir(directory: &Path) -> PathBuf {

@@ -79,9 +79,14 @@ impl Process {
 
     /// Kills it and waits until it is gone, at most `patience`. Returns whether it is gone.
     pub fn kill(&self, patience: Duration) -> bool {
+        self.signal(Signal::KILL);
+        self.gone_within(patience)
+    }
+
+    /// Waits until it is gone, at most `patience`. Returns whether it is gone.
+    pub fn gone_within(&self, patience: Duration) -> bool {
         let step = Duration::from_millis(10);
         let mut waited = Duration::ZERO;
-        self.signal(Signal::KILL);
         while self.state() != State::Dead && waited < patience {
             std::thread::sleep(step);
             waited += step;

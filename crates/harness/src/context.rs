@@ -40,8 +40,11 @@ impl Context {
     }
 }
 
-/// The cluster whose descriptor the variable `name` points at, with the locks beside it.
-pub(crate) fn descriptor(name: &str) -> Result<(Descriptor, Fixtures)> {
+/// The cluster whose descriptor the variable `name` points at, among the fixtures of its machine.
+///
+/// # Errors
+/// When the variable is not set, or the cluster is gone.
+pub fn fixture(name: &str) -> Result<(Descriptor, Fixtures)> {
     let path = PathBuf::from(variable(name)?);
     let gone =
         || Error::Environment(format!("{} is gone: `cargo xtask cluster up` makes the cluster again", path.display()));

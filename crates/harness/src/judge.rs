@@ -63,11 +63,23 @@ fn metrics(trial: &Trial) -> BTreeMap<String, f64> {
         put("api_requests_per_object", phase.api_requests.map(|requests| requests / objects));
         put("etcd_puts_per_object", phase.etcd_puts.map(|puts| puts / objects));
         put("etcd_wal_bytes_per_object", phase.etcd_wal_bytes.map(|bytes| bytes / objects));
+        put("longest_standstill_s", phase.longest_standstill_s);
+        let gap = phase.gap.as_ref();
+        put("gap_p50", gap.map(|gap| gap.p50 as f64));
+        put("gap_max", gap.map(|gap| gap.max as f64));
+        put("gap_looks_over_kwok_limit", gap.map(|gap| gap.over_kwok_limit as f64));
     }
     if !trial.phases.is_empty() {
         let sum = |count: fn(&PhaseRecord) -> usize| trial.phases.iter().map(count).sum::<usize>() as f64;
         metrics.insert("unaccounted_objects".to_owned(), sum(|phase| phase.unaccounted));
         metrics.insert("gone_early_objects".to_owned(), sum(|phase| phase.gone_early));
+        metrics.insert("component_deaths".to_owned(), trial.component_deaths.len() as f64);
+        let faults: Vec<_> = trial.phases.iter().flat_map(|phase| &phase.faults).collect();
+        // One fault that the system never recovered from leaves nothing to say of its recovery.
+        let recovered: Option<Vec<f64>> = faults.iter().map(|fault| fault.recovered_after_s).collect();
+        if let Some(longest) = recovered.and_then(|all| all.into_iter().reduce(f64::max)) {
+            metrics.insert("recovery_s".to_owned(), longest);
+        }
         metrics.insert("relisted_objects".to_owned(), sum(|phase| phase.relisted));
         metrics.insert("late_share".to_owned(), sum(|phase| phase.late) / sum(|phase| phase.done).max(1.0));
         let apiserver: f64 =
@@ -130,7 +142,7 @@ fn sentence(trial: &Trial, verdict: Verdict, ended: Option<&Error>) -> String {
         parts.push(format!("{} budgets met: {}", trial.budgets.len(), phases.collect::<Vec<_>>().join(", ")));
     } else {
         parts.extend(busiest(trial));
-        parts.extend(trial.notes.iter().filter(|note| note.contains("died")).cloned());
+        parts.extend(trial.component_deaths.iter().cloned());
     }
     if trial.budgets.is_empty() {
         parts.push("no budget binds this row".to_owned());
@@ -228,7 +240,7 @@ derivation = "d"
         let missing = vec![Missing { name: "web-2".into(), reason: "never running".into() }];
         trial.phases[0] =
             PhaseRecord { verdict: Some(Verdict::Stalled), missing, unaccounted: 1, ..trial.phases[0].clone() };
-        trial.notes.push("kube-scheduler (pid 7) died by +12 s".into());
+        trial.component_deaths.push("kube-scheduler (pid 7) died by +12 s".into());
         let end = "stalled at 99/100 after 12.00s".to_owned();
         let error = Error::Phase { phase: "create-pods".into(), end, verdict: Verdict::Stalled };
         judge(&mut trial, Some(&error), &budgets());

@@ -5,6 +5,7 @@
 
 mod context;
 mod error;
+mod inject;
 mod judge;
 mod lines;
 mod observe;
@@ -16,8 +17,9 @@ mod trial;
 mod watch;
 mod yardstick;
 
-pub use context::{Context, SUITE_SETS};
+pub use context::{Context, SUITE_SETS, fixture};
 pub use error::{Error, Result};
+pub use inject::Injection;
 pub use parameters::{Cost, Rows};
 pub use phase::{Account, Goal, PhaseSpec};
 pub use trial::{Row, Trial, judged, run};

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,14 +30,15 @@ pub(crate) struct Sample {
 #[derive(Debug, Default)]
 struct Seen {
     samples: Vec<Sample>,
-    deaths: BTreeMap<String, String>,
+    deaths: BTreeMap<i32, String>,
     clock_step: f64,
 }
 
 /// A running observer; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Observer {
-    components: Vec<Component>,
+    names: Vec<String>,
+    components: Arc<Mutex<Vec<Component>>>,
     clock: Instant,
     seen: Arc<Mutex<Seen>>,
     stop: Arc<AtomicBool>,
@@ -68,14 +69,17 @@ impl Drop for Observer {
 impl Observer {
     /// Starts to look; `tick` is called after every look, with the offset.
     pub(crate) fn start(components: &[Component], clock: Instant, tick: impl Fn(Duration) + Send + 'static) -> Self {
+        let names = components.iter().map(|component| component.name.clone()).collect();
+        let components = Arc::new(Mutex::new(components.to_vec()));
         let seen = Arc::new(Mutex::new(Seen::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("observer".to_owned()).spawn({
-            let (components, seen, stop) = (components.to_vec(), Arc::clone(&seen), Arc::clone(&stop));
+            let (components, seen, stop) = (Arc::clone(&components), Arc::clone(&seen), Arc::clone(&stop));
             move || watch(&components, clock, &seen, &stop, tick)
         });
         Self {
-            components: components.to_vec(),
+            names,
+            components,
             clock,
             seen,
             stop,
@@ -86,26 +90,39 @@ impl Observer {
         }
     }
 
-    /// CPU and memory of each living component now.
-    pub(crate) fn usage(&self) -> BTreeMap<String, Usage> {
-        let usage = |component: &Component| Some((component.name.clone(), component.process.usage()?));
-        self.components.iter().filter_map(usage).collect()
+    /// Goes on with these components: one that was started again is another process, and its predecessor has died.
+    pub(crate) fn follow(&self, components: &[Component]) {
+        let mut observed = lock(&self.components);
+        for (component, now) in observed.iter_mut().zip(components) {
+            if component.process != now.process {
+                let death = death(component, self.clock.elapsed());
+                lock(&self.seen).deaths.entry(component.process.pid).or_insert(death);
+                *component = now.clone();
+            }
+        }
+    }
+
+    /// CPU and memory of each living component now, and which process it is.
+    pub(crate) fn usage(&self) -> BTreeMap<String, (Process, Usage)> {
+        let usage =
+            |component: &Component| Some((component.name.clone(), (component.process, component.process.usage()?)));
+        lock(&self.components).iter().filter_map(usage).collect()
     }
 
     /// Every look so far.
     pub(crate) fn samples(&self) -> Vec<Sample> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).samples.clone()
+        lock(&self.seen).samples.clone()
     }
 
     /// The components' names, in the order of a sample.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.components.iter().map(|component| component.name.as_str())
+        self.names.iter().map(String::as_str)
     }
 
     /// The median CPU time of the yardstick between two offsets; of the whole trial when there were fewer than three
     /// looks in between.
     pub(crate) fn yardstick(&self, from: Duration, to: Duration) -> Option<Duration> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = lock(&self.seen);
         let all = || seen.samples.iter();
         let within = all().filter(|sample| sample.at >= from && sample.at <= to);
         let mut times: Vec<Duration> = within.map(|sample| sample.yardstick).collect();
@@ -118,7 +135,7 @@ impl Observer {
 
     /// Components that died, in words.
     pub(crate) fn deaths(&self) -> Vec<String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).deaths.values().cloned().collect()
+        lock(&self.seen).deaths.values().cloned().collect()
     }
 
     /// What the machine did since the start.
@@ -126,7 +143,7 @@ impl Observer {
         let (before, after) = (self.machine_before.unwrap_or_default(), cpu_times().unwrap_or_default());
         let total = after.total.saturating_sub(before.total).max(1) as f64;
         let yardstick = self.yardstick(Duration::ZERO, Duration::MAX).unwrap_or_default();
-        let clock_step_ms = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clock_step;
+        let clock_step_ms = lock(&self.seen).clock_step;
         MachineUse {
             busy_share: after.busy.saturating_sub(before.busy) as f64 / total,
             steal_share: after.steal.saturating_sub(before.steal) as f64 / total,
@@ -154,7 +171,13 @@ impl Observer {
     }
 }
 
-fn watch(components: &[Component], clock: Instant, seen: &Mutex<Seen>, stop: &AtomicBool, tick: impl Fn(Duration)) {
+fn watch(
+    components: &Mutex<Vec<Component>>,
+    clock: Instant,
+    seen: &Mutex<Seen>,
+    stop: &AtomicBool,
+    tick: impl Fn(Duration),
+) {
     let wall_offset = || {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
             - clock.elapsed().as_secs_f64()
@@ -163,23 +186,31 @@ fn watch(components: &[Component], clock: Instant, seen: &Mutex<Seen>, stop: &At
     let work = Yardstick::new();
     while !stop.load(Ordering::Relaxed) {
         let at = clock.elapsed();
+        let components = lock(components).clone();
         let usage = components.iter().map(|component| component.process.usage()).collect();
         let step = (wall_offset() - offset_at_start) * 1e3;
         let yardstick = work.measure();
         {
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = lock(seen);
             seen.samples.push(Sample { at, usage, yardstick });
             if step.abs() > seen.clock_step.abs() {
                 seen.clock_step = step;
             }
             for component in components.iter().filter(|component| component.process.state() == State::Dead) {
-                let said = || format!("{} ({}) died by +{:.0} s", component.name, component.process, at.as_secs_f64());
-                seen.deaths.entry(component.name.clone()).or_insert_with(said);
+                seen.deaths.entry(component.process.pid).or_insert_with(|| death(component, at));
             }
         }
         tick(at);
         std::thread::park_timeout(EVERY);
     }
+}
+
+fn death(component: &Component, at: Duration) -> String {
+    format!("{} ({}) died by +{:.0} s", component.name, component.process, at.as_secs_f64())
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn cpu_times() -> Option<CpuTimes> {

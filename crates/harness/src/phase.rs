@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cluster::Usage;
+use cluster::{Process, Usage};
 use measure::ledger::{CohortId, Stage};
-use measure::{End, Ledger, Quantiles, Seen, StallRule};
-use record::{ComponentUse, PhaseRecord, ProgressTimes, SlowObject};
+use measure::{End, Gap, Ledger, Quantiles, Seen, StallRule, standstill};
+use record::{ComponentUse, FaultRecord, PhaseRecord, ProgressTimes, SlowObject};
 
+use crate::inject::Injected;
 use crate::scrape::{Counters, grown};
 
 /// Missing objects that a record names; all of them are in the ledger's CSV.
@@ -62,6 +63,8 @@ pub struct PhaseSpec {
     pub to: Stage,
     /// Pairs of stages whose times are reported.
     pub stages: Vec<(Stage, Stage)>,
+    /// The stages between which the objects are counted once a second, where something has to keep up with them.
+    pub gap: Option<(Stage, Stage)>,
     /// When it is given up.
     pub rule: StallRule,
 }
@@ -96,19 +99,21 @@ fn all_seen(ledger: &Ledger, cohorts: &[CohortId], stage: Stage) -> (usize, usiz
 #[derive(Debug)]
 pub(crate) struct Before {
     pub(crate) at: Duration,
-    pub(crate) usage: BTreeMap<String, Usage>,
+    pub(crate) usage: BTreeMap<String, (Process, Usage)>,
     pub(crate) counters: Counters,
 }
 
+/// What was counted when it was over.
+#[derive(Debug)]
+pub(crate) struct After {
+    pub(crate) usage: BTreeMap<String, (Process, Usage)>,
+    pub(crate) counters: Counters,
+    pub(crate) yardstick: Option<Duration>,
+    pub(crate) faults: Vec<Injected>,
+}
+
 /// The record of a phase that is over.
-pub(crate) fn record(
-    spec: &PhaseSpec,
-    end: &End,
-    before: &Before,
-    usage: &BTreeMap<String, Usage>,
-    counters: &Counters,
-    yardstick: Option<Duration>,
-) -> PhaseRecord {
+pub(crate) fn record(spec: &PhaseSpec, end: &End, before: &Before, after: &After) -> PhaseRecord {
     let ledger = spec.account.ledger();
     let curve = ledger.curve(&spec.cohorts, spec.to);
     let since: Vec<Duration> = curve.iter().map(|at| at.saturating_sub(before.at)).collect();
@@ -130,9 +135,10 @@ pub(crate) fn record(
     let mut missing = ledger.missing(&spec.cohorts, spec.to);
     missing.extend(ledger.missing(&also, also_to));
     missing.truncate(NAMED);
+    let moves = moves(spec, &ledger);
     // The last stamp says when the phase was over; that its end was noticed a moment later is nobody's cost.
     let took = match end {
-        End::Complete { .. } => last_stamp(spec, &ledger).saturating_sub(before.at),
+        End::Complete { .. } => moves.last().map_or(Duration::ZERO, |at| at.saturating_sub(before.at)),
         other => other.took(),
     };
     let end = match end {
@@ -148,10 +154,21 @@ pub(crate) fn record(
         .slowest(&spec.cohorts, spec.from, spec.to, SLOWEST)
         .into_iter()
         .map(|(name, took)| SlowObject { name: name.to_owned(), took_ms: took.as_secs_f64() * 1e3 });
-    let components = usage.iter().filter_map(|(name, usage)| {
-        let cpu_s = grown(Some(before.usage.get(name)?.cpu_s), Some(usage.cpu_s))?;
-        Some((name.clone(), ComponentUse { cpu_s, rss_bytes: usage.rss_bytes }))
+    // What a process had used when it died is not known, so a component that was started again has no figure.
+    let components = after.usage.iter().filter_map(|(name, (process, usage))| {
+        let (_, was) = before.usage.get(name).filter(|(same, _)| same == process)?;
+        Some((name.clone(), ComponentUse { cpu_s: usage.cpu_s - was.cpu_s, rss_bytes: usage.rss_bytes }))
     });
+    let faults = after.faults.iter().map(|fault| FaultRecord {
+        what: fault.what.clone(),
+        at_s: fault.at.as_secs_f64(),
+        recovered_after_s: standstill::recovery(&moves, fault.at).map(|took| took.as_secs_f64()),
+    });
+    let gap = spec.gap.map(|(from, to)| {
+        let between = format!("{} -> {}", ledger.stages()[from], ledger.stages()[to]);
+        Gap::of(between, &ledger.curve(&spec.cohorts, from), &ledger.curve(&spec.cohorts, to), before.at)
+    });
+    let counters = &after.counters;
     let requests = counters.requests_since(&before.counters);
     PhaseRecord {
         name: spec.name.to_owned(),
@@ -172,7 +189,10 @@ pub(crate) fn record(
         stages: stages.collect(),
         slowest: slowest.collect(),
         components: components.collect(),
-        yardstick_ms: yardstick.map(|time| time.as_secs_f64() * 1e3),
+        longest_standstill_s: standstill::longest(&moves, before.at).map(|time| time.as_secs_f64()),
+        gap,
+        faults: faults.collect(),
+        yardstick_ms: after.yardstick.map(|time| time.as_secs_f64() * 1e3),
         api_requests: requests.as_ref().map(|requests| requests.values().sum()),
         api_requests_by: most_frequent(requests.unwrap_or_default()),
         etcd_puts: grown(before.counters.etcd_puts, counters.etcd_puts),
@@ -181,10 +201,14 @@ pub(crate) fn record(
     }
 }
 
-fn last_stamp(spec: &PhaseSpec, ledger: &Ledger) -> Duration {
-    let last = |cohorts: &[CohortId], stage| ledger.curve(cohorts, stage).last().copied().unwrap_or_default();
-    let also = spec.also.as_ref().map(|(cohorts, stage)| last(cohorts, *stage)).unwrap_or_default();
-    last(&spec.cohorts, spec.to).max(also)
+/// When each object that the phase is about got there, sorted.
+fn moves(spec: &PhaseSpec, ledger: &Ledger) -> Vec<Duration> {
+    let mut moves = ledger.curve(&spec.cohorts, spec.to);
+    if let Some((cohorts, stage)) = &spec.also {
+        moves.extend(ledger.curve(cohorts, *stage));
+        moves.sort_unstable();
+    }
+    moves
 }
 
 fn most_frequent(requests: BTreeMap<String, f64>) -> BTreeMap<String, f64> {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cluster::{Descriptor, Lease, Mode, RUN_LABEL, TEST_LABEL, quiet_config, sweep_objects};
+use cluster::{Descriptor, Fixtures, Lease, Mode, RUN_LABEL, TEST_LABEL, quiet_config, sweep_objects};
 use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -18,11 +19,12 @@ use record::{Document, Published, RunDir};
 use tokio::signal::unix::{SignalKind, signal};
 use tower::util::MapRequestLayer;
 
-use crate::context::{Context, descriptor};
+use crate::context::{Context, fixture};
 use crate::error::{Error, Result};
+use crate::inject::{Injection, Injections};
 use crate::judge;
 use crate::observe::Observer;
-use crate::phase::{self, Account, Before, PhaseSpec};
+use crate::phase::{self, Account, After, Before, PhaseSpec};
 use crate::scrape::Counters;
 use crate::series;
 use crate::watch::{Sink, Watch, WatchSpec};
@@ -49,6 +51,8 @@ pub struct Row {
     pub published: Vec<Published>,
     /// A directory of the run for records that are no results of it: those of rows that disturb what they measure.
     pub aside: Option<String>,
+    /// Another way to the apiserver than the descriptor's, for rows that disturb it.
+    pub kubeconfig: Option<PathBuf>,
     /// The suite's budgets.
     pub budgets: Budgets,
     /// The row's parameters, overrides included.
@@ -72,6 +76,8 @@ pub struct Trial {
     current: Option<(PhaseSpec, Before, Progress)>,
     progress: Arc<Mutex<String>>,
     requests: Arc<AtomicU64>,
+    injections: Injections,
+    fixtures: Fixtures,
 }
 
 impl std::fmt::Debug for Trial {
@@ -106,7 +112,7 @@ pub async fn run(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>) -
 pub async fn judged(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>) -> Result<record::Trial> {
     let mut signals = Signals::listen()?;
     let context = Context::from_env()?;
-    let (descriptor, fixtures) = descriptor(row.fixture)?;
+    let (descriptor, fixtures) = fixture(row.fixture)?;
     let what = format!("{} {}", row.suite, row.test);
     let locks = fixtures.locks();
     let mut told = String::new();
@@ -124,14 +130,14 @@ pub async fn judged(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>
         }
     };
     // Whoever held the lease before may have repaired or replaced the cluster.
-    let (descriptor, _) = self::descriptor(row.fixture)?;
+    let (descriptor, _) = fixture(row.fixture)?;
     let health = cluster::Health::of(&descriptor).await;
     if health != cluster::Health::Healthy {
         let name = descriptor.name.clone();
         return Err(cluster::Error::Unhealthy { name, problems: health.problems() }.into());
     }
     let budgets = row.budgets.clone();
-    let mut trial = Trial::begin(row, context, descriptor).await?;
+    let mut trial = Trial::begin(row, context, descriptor, fixtures).await?;
     let outcome = tokio::select! {
         outcome = driver(&mut trial) => outcome,
         cause = signals.next() => Err(Error::Phase { phase: String::new(), end: cause, verdict: Verdict::Invalid }),
@@ -140,9 +146,10 @@ pub async fn judged(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>
 }
 
 impl Trial {
-    async fn begin(row: Row, context: Context, descriptor: Descriptor) -> Result<Self> {
+    async fn begin(row: Row, context: Context, descriptor: Descriptor, fixtures: Fixtures) -> Result<Self> {
         let requests = Arc::new(AtomicU64::new(0));
-        let client = counting_client(&descriptor, Arc::clone(&requests)).await?;
+        let kubeconfig = row.kubeconfig.as_ref().unwrap_or(&descriptor.kubeconfig);
+        let client = counting_client(kubeconfig, Arc::clone(&requests)).await?;
         // The state that a trial starts from is proven, not hoped for: what dead trials left is gone before it begins.
         sweep_objects(&client).await?;
         let aside = row.aside.as_ref().map(|aside| context.results.join(aside));
@@ -174,6 +181,8 @@ impl Trial {
             current: None,
             progress,
             requests,
+            injections: Injections::default(),
+            fixtures,
         };
         let begun = match trial.make_namespace().await {
             Ok(()) => trial.note_other_nodes().await,
@@ -215,6 +224,11 @@ impl Trial {
     /// Adds a figure of the driver's own to the record; its unit is in its name.
     pub fn metric(&mut self, name: &str, value: f64) {
         self.record.metrics.insert(name.to_owned(), value);
+    }
+
+    /// Plans a fault.
+    pub fn inject(&mut self, injection: Injection) {
+        self.injections.add(injection);
     }
 
     /// Opens an account and the watch that stamps it.
@@ -289,11 +303,17 @@ impl Trial {
         let (done, total) = spec.count();
         let (_, _, progress) = self.current.as_mut()?;
         let end = progress.update(done, total, now);
+        self.injections.look(spec.name, done, total, now);
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = format!("{} {done}/{total}", spec.name);
         end
     }
 
-    async fn before(&self) -> Before {
+    async fn before(&mut self) -> Before {
+        self.injections.settle().await;
+        // A component that was started again is another process from now on.
+        if let Ok(descriptor) = self.fixtures.descriptor(&self.descriptor.name) {
+            self.observer.follow(&descriptor.components);
+        }
         let counters = Counters::read(&self.client, &self.descriptor).await;
         Before { usage: self.observer.usage(), counters, at: self.clock.elapsed() }
     }
@@ -303,7 +323,8 @@ impl Trial {
         let counters = Counters::read(&self.client, &self.descriptor).await;
         let Some((spec, before, _)) = self.current.take() else { return Ok(()) };
         let yardstick = self.observer.yardstick(before.at, self.clock.elapsed());
-        let phase = phase::record(&spec, end, &before, &usage, &counters, yardstick);
+        let after = After { usage, counters, yardstick, faults: self.injections.of_phase() };
+        let phase = phase::record(&spec, end, &before, &after);
         say(&format!("{}: {}", phase.name, phase.end));
         let curve = series::curve(&spec.account.ledger().curve(&spec.cohorts, spec.to), before.at);
         self.series(&format!("{}.progress", spec.name), &curve)?;
@@ -324,7 +345,7 @@ impl Trial {
     fn update_use(&mut self) {
         self.record.machine = self.observer.machine();
         self.record.wall_s = self.clock.elapsed().as_secs_f64();
-        self.record.notes = self.observer.deaths();
+        self.record.component_deaths = self.observer.deaths();
         self.record.watches = self.watches.iter().map(|(name, watch)| (name.clone(), watch.record())).collect();
         let (bytes, objects) = self.accounts.iter().fold((0, 0), |(bytes, objects), (_, account)| {
             let ledger = account.ledger();
@@ -343,6 +364,7 @@ impl Trial {
             let end = progress.interrupt(end, self.clock.elapsed());
             self.end_phase(&end).await?;
         }
+        self.record.notes.extend(self.injections.finish().await);
         self.update_use();
         let accounts = std::mem::take(&mut self.accounts);
         for (name, account) in &accounts {
@@ -433,8 +455,8 @@ fn opening_record(row: &Row, context: &Context, descriptor: &Descriptor) -> reco
     }
 }
 
-async fn counting_client(descriptor: &Descriptor, requests: Arc<AtomicU64>) -> Result<Client> {
-    let config = quiet_config(&descriptor.kubeconfig).await?;
+async fn counting_client(kubeconfig: &Path, requests: Arc<AtomicU64>) -> Result<Client> {
+    let config = quiet_config(kubeconfig).await?;
     let count = MapRequestLayer::new(move |request: http::Request<kube::client::Body>| {
         requests.fetch_add(1, Ordering::Relaxed);
         request

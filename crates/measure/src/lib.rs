@@ -4,13 +4,16 @@
 //! history that is written down.
 
 pub mod budget;
+pub mod gap;
 pub mod ledger;
 pub mod progress;
 pub mod promtext;
+pub mod standstill;
 pub mod stats;
 pub mod verdict;
 
 pub use budget::{Basis, Budget, BudgetError, Budgets, Direction, Judged};
+pub use gap::Gap;
 pub use ledger::{Ledger, Missing, Seen};
 pub use progress::{End, Progress, StallRule};
 pub use stats::Quantiles;

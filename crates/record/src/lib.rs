@@ -16,8 +16,8 @@ pub use gather::{Expected, Run, State, TrialSummary, gather};
 pub use junit::annotate_junit;
 pub use run_dir::{Error, RunDir, new_run_id, row_name};
 pub use schema::{
-    ComponentUse, Document, HarnessUse, MachineUse, PhaseRecord, ProgressTimes, Published, SCHEMA, SlowObject, Trial,
-    WatchRecord,
+    ComponentUse, Document, FaultRecord, HarnessUse, MachineUse, PhaseRecord, ProgressTimes, Published, SCHEMA,
+    SlowObject, Trial, WatchRecord,
 };
 pub use summary::summary_markdown;
 pub use table::{details, rows_table};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use measure::{Judged, Missing, Quantiles, Verdict};
+use measure::{Gap, Judged, Missing, Quantiles, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// Version of the schema of `run.json` and of the trial records.
@@ -59,7 +59,9 @@ pub struct Trial {
     pub machine: MachineUse,
     /// What the harness itself cost.
     pub harness: HarnessUse,
-    /// Things worth knowing that no budget judges: a component that died, a clock that stepped.
+    /// Components that died, when, in words.
+    pub component_deaths: Vec<String>,
+    /// Things worth knowing that no budget judges: why times cannot be trusted, a fault that was never injected.
     pub notes: Vec<String>,
     /// Files beside the record, relative to the run's directory.
     pub files: Vec<String>,
@@ -113,6 +115,12 @@ pub struct PhaseRecord {
     pub slowest: Vec<SlowObject>,
     /// CPU and memory of the components in this phase.
     pub components: BTreeMap<String, ComponentUse>,
+    /// The longest time in which no object got there, in seconds.
+    pub longest_standstill_s: Option<f64>,
+    /// How many objects were between two stages, looked at once a second; for phases in which something has to keep up.
+    pub gap: Option<Gap>,
+    /// Faults that the trial injected.
+    pub faults: Vec<FaultRecord>,
     /// CPU milliseconds of the yardstick: the median of the phase.
     pub yardstick_ms: Option<f64>,
     /// Requests that the apiserver counted, without watches.
@@ -147,6 +155,18 @@ pub struct SlowObject {
     pub name: String,
     /// Its time through the phase, in milliseconds.
     pub took_ms: f64,
+}
+
+/// A fault that a trial injected into its own system.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// What was done: `kube-scheduler killed`.
+    pub what: String,
+    /// When, in seconds from the start of the trial.
+    pub at_s: f64,
+    /// How long after it objects got there again for good: the end of the longest standstill that followed, in seconds.
+    /// Absent when none got there any more.
+    pub recovered_after_s: Option<f64>,
 }
 
 /// What a component used in a phase.

@@ -114,7 +114,8 @@ fn row(out: &mut String, trial: &Trial) {
             trial.machine.steal_share * 100.0,
         ),
     );
-    for (title, entries) in [("Notes", &trial.notes), ("Deviations", &trial.deviations)] {
+    let lists = [("Died", &trial.component_deaths), ("Notes", &trial.notes), ("Deviations", &trial.deviations)];
+    for (title, entries) in lists {
         if !entries.is_empty() {
             line(out, format_args!("\n{title}:\n"));
         }

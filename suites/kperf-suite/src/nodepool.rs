@@ -60,6 +60,8 @@ pub struct NodePool {
     pub deployments: u32,
     /// Pods of each.
     pub replicas: u32,
+    /// Whether every Deployment is rolled once.
+    pub roll: bool,
     /// Seconds without progress after which a phase is stalled.
     pub stalled_after_s: u64,
     /// Seconds after which a phase is over even if it moves.
@@ -84,7 +86,7 @@ impl std::fmt::Debug for Disturbance {
     }
 }
 
-/// Runs the five phases.
+/// Runs the five phases, or the four without the roll.
 ///
 /// # Errors
 /// When the apiserver refuses something, or a phase does not complete.
@@ -117,6 +119,7 @@ pub async fn drive(trial: &mut Trial, pool: &NodePool, mut disturbance: Disturba
         from,
         to,
         stages: stages.to_vec(),
+        gap: None,
         rule,
     };
     let node_stages = [(NODE_INTENDED, NODE_ACKNOWLEDGED), (NODE_INTENDED, NODE_OBSERVED), (NODE_OBSERVED, NODE_READY)];
@@ -128,18 +131,23 @@ pub async fn drive(trial: &mut Trial, pool: &NodePool, mut disturbance: Disturba
     ];
 
     let spec = phase("create-nodes", &nodes, &[pool_cohort], Goal::Expected, NODE_INTENDED, NODE_READY, &node_stages);
+    let spec = PhaseSpec { gap: Some((NODE_OBSERVED, NODE_READY)), ..spec };
     trial.phase(spec, begin(&mut disturbance, "create-nodes", driver.create_nodes())).await?;
 
     let spec = phase("create-pods", &pods, &first, Goal::Expected, POD_INTENDED, POD_RUNNING, &pod_stages);
+    let spec = PhaseSpec { gap: Some((POD_SCHEDULED, POD_RUNNING)), ..spec };
     trial.phase(spec, begin(&mut disturbance, "create-pods", driver.create_deployments(&generations[0]))).await?;
 
-    let spec = phase("roll-pods", &pods, &second, Goal::Expected, POD_INTENDED, POD_RUNNING, &pod_stages);
-    let spec = PhaseSpec { also: Some((first.clone(), POD_GONE)), ..spec };
-    trial.phase(spec, begin(&mut disturbance, "roll-pods", driver.roll(&generations))).await?;
+    if pool.roll {
+        let spec = phase("roll-pods", &pods, &second, Goal::Expected, POD_INTENDED, POD_RUNNING, &pod_stages);
+        let spec = PhaseSpec { also: Some((first.clone(), POD_GONE)), ..spec };
+        trial.phase(spec, begin(&mut disturbance, "roll-pods", driver.roll(&generations))).await?;
+    }
 
+    let (last, cohorts) = if pool.roll { (&generations[1], &second) } else { (&generations[0], &first) };
     let gone = [(POD_DELETE, POD_GONE)];
-    let spec = phase("delete-pods", &pods, &second, Goal::AllSeen, POD_DELETE, POD_GONE, &gone);
-    trial.phase(spec, begin(&mut disturbance, "delete-pods", driver.delete_deployments(&generations[1]))).await?;
+    let spec = phase("delete-pods", &pods, cohorts, Goal::AllSeen, POD_DELETE, POD_GONE, &gone);
+    trial.phase(spec, begin(&mut disturbance, "delete-pods", driver.delete_deployments(last))).await?;
 
     let gone = [(NODE_DELETE, NODE_GONE)];
     let spec = phase("delete-nodes", &nodes, &[pool_cohort], Goal::AllSeen, NODE_DELETE, NODE_GONE, &gone);

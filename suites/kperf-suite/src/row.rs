@@ -30,12 +30,13 @@ pub fn nodepool_row(test: &str) -> Result<(Row, NodePool), Error> {
     row(test, "KUBEDYNO_FIXTURE_KWOK", None)
 }
 
-/// The small row on a cluster of its own, for a test that disturbs it and then looks at the verdict.
+/// A row on the cluster that may be broken, for a test that disturbs it and then looks at the verdict. Its record lies
+/// in the directory `disturbed/<test>` of the run, apart from the results.
 ///
 /// # Errors
 /// As [`nodepool_row`].
-pub fn disturbed_row(test: &str) -> Result<(Row, NodePool), Error> {
-    row("nodepool_disturbed", DISTURBED_FIXTURE, Some(format!("disturbed/{test}")))
+pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, NodePool), Error> {
+    self::row(row, DISTURBED_FIXTURE, Some(format!("disturbed/{test}")))
 }
 
 fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, NodePool), Error> {
@@ -52,6 +53,7 @@ fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row,
         deviations: deviations(),
         published: published(),
         aside,
+        kubeconfig: None,
         budgets: Budgets::parse(BUDGETS_FILE, BUDGETS)?,
         parameters,
         overridden,

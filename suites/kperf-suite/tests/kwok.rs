@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
 mod disturbed;
+mod faults;
+mod means;
 
 use harness::run;
 use kperf_suite::nodepool::{Disturbance, drive};
@@ -13,6 +15,7 @@ use rstest::rstest;
 #[rstest]
 #[case::nodepool_smoke("nodepool_smoke")]
 #[case::nodepool_published("nodepool_published")]
+#[case::nodepool_large_published("nodepool_large_published")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodepool(#[case] test: &str) {
     let (row, pool) = nodepool_row(test).unwrap();

@@ -2,22 +2,20 @@
 //!
 //! These rows run on a cluster of their own. Their records lie in `disturbed/` of the run, apart from its results.
 
-mod means;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use harness::{Tampered, judged};
+use harness::{Injection, Tampered, judged};
 use kperf_suite::disturbed_row;
 use kperf_suite::nodepool::{Disturbance, drive};
 use measure::Verdict;
 use record::Trial;
 
-use means::{Neighbour, evict_a_pod_and_continue, kill_and_repair, pause, paused_until_dropped};
+use crate::means::{Neighbour, evict_a_pod_and_continue, faults, pause, paused_until_dropped, unaccounted};
 
 /// Runs the row with a disturbance, and returns what was judged.
 async fn disturbed(test: &'static str, disturbance: Disturbance) -> Trial {
-    let (row, pool) = disturbed_row(test).unwrap();
+    let (row, pool) = disturbed_row("nodepool_disturbed", test).unwrap();
     judged(row, async |trial| drive(trial, &pool, disturbance).await).await.unwrap()
 }
 
@@ -163,28 +161,27 @@ async fn a_scheduler_that_never_comes_back_is_a_stall() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_apiserver_is_survived_and_what_was_missed_is_marked() {
-    let on_phase = |phase: &str| {
-        if phase == "roll-pods" {
-            kill_and_repair("kube-apiserver", Duration::from_secs(2))
-        }
-    };
-    let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
-    let record = disturbed("a_restarted_apiserver_is_survived_and_what_was_missed_is_marked", disturbance).await;
-    assert!(record.phases.len() == 5, "{}", record.reason);
+    let test = "a_restarted_apiserver_is_survived_and_what_was_missed_is_marked";
+    let (row, pool) = disturbed_row("nodepool_disturbed", test).unwrap();
+    let act = Box::new(|| {
+        let restart = || faults().kill("kube-apiserver").and_then(|_| faults().restart("kube-apiserver", &|_| ()));
+        restart().map(drop).map_err(|error| error.to_string())
+    });
+    let record = judged(row, async |trial| {
+        trial.inject(Injection { phase: "roll-pods", share: 0.3, what: "kube-apiserver killed".to_owned(), act });
+        drive(trial, &pool, Disturbance::default()).await
+    });
+    let record = record.await.unwrap();
+    assert_eq!(record.phases.len(), 5, "{}", record.reason);
     assert!(record.watches["pods"].breaks >= 1, "{:?}", record.watches);
     assert_eq!(unaccounted(&record), 0, "{}", record.reason);
-    assert!(
-        record.notes.iter().any(|note| note.contains("kube-apiserver") && note.contains("died")),
-        "{:?}",
-        record.notes
-    );
-    // What a component counted before it was restarted is lost, and lost figures are not zero.
+    assert!(with(&record, Verdict::Fail).contains(&"component_deaths"), "{}", record.reason);
+    assert!(record.component_deaths[0].starts_with("kube-apiserver"), "{:?}", record.component_deaths);
+    assert!(record.metrics["recovery_s"] > 0.0, "{:?}", record.phases[2].faults);
+    // What a component counted before it was restarted is lost, and lost figures are not zero. The next phase has its own.
     assert!(!record.metrics.contains_key("roll_pods_yardsticks_per_object"));
+    assert!(record.metrics.contains_key("delete_pods_yardsticks_per_object"));
     assert_ne!(record.verdict, Some(Verdict::Pass));
-}
-
-fn unaccounted(record: &Trial) -> usize {
-    record.phases.iter().map(|phase| phase.unaccounted).sum()
 }
 
 fn contains(line: &[u8], text: &[u8]) -> bool {

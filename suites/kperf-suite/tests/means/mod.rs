@@ -1,35 +1,35 @@
 //! The means by which rows are disturbed.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cluster::{Descriptor, Process, RUN_LABEL, connect};
+use cluster::{Descriptor, Faults, Process, RUN_LABEL, connect};
+use harness::fixture;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kperf_suite::DISTURBED_FIXTURE;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use record::Trial;
 use rustix::process::Signal;
 use serde_json::json;
 
 fn descriptor() -> Descriptor {
-    let path = PathBuf::from(std::env::var(DISTURBED_FIXTURE).unwrap());
-    Descriptor::read(&path).unwrap().unwrap()
+    fixture(DISTURBED_FIXTURE).unwrap().0
 }
 
-fn process(component: &str) -> Process {
-    descriptor().component(component).unwrap().process
+/// What can be done to the cluster that may be broken.
+pub(crate) fn faults() -> Faults {
+    let (descriptor, fixtures) = fixture(DISTURBED_FIXTURE).unwrap();
+    Faults::of(&fixtures, &descriptor.name)
 }
 
 /// Stops a component for a while.
-pub(crate) fn pause(component: &str, how_long: Duration) {
-    let process = process(component);
-    process.signal(Signal::STOP);
+pub(crate) fn pause(component: &'static str, how_long: Duration) {
+    faults().pause(component).unwrap();
     std::thread::spawn(move || {
         std::thread::sleep(how_long);
-        process.signal(Signal::CONT);
+        faults().resume(component).unwrap();
     });
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn pause(component: &str, how_long: Duration) {
 pub(crate) struct Paused(Process);
 
 pub(crate) fn paused_until_dropped(component: &str) -> Paused {
-    Paused(process(component))
+    Paused(descriptor().require(component).unwrap().process)
 }
 
 impl Paused {
@@ -54,6 +54,11 @@ impl Drop for Paused {
     fn drop(&mut self) {
         self.0.signal(Signal::CONT);
     }
+}
+
+/// Objects of a trial that nobody can account for.
+pub(crate) fn unaccounted(record: &Trial) -> usize {
+    record.phases.iter().map(|phase| phase.unaccounted).sum()
 }
 
 /// Deletes the first pod that any trial has, and lets `paused` go on when it is gone.
@@ -74,20 +79,6 @@ pub(crate) async fn evict_a_pod_and_continue(paused: Process) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     paused.signal(Signal::CONT);
-}
-
-/// Kills a component, and has it repaired by the command that people use.
-pub(crate) fn kill_and_repair(component: &str, after: Duration) {
-    let process = process(component);
-    let name = descriptor().name;
-    let xtask = std::env::var("KUBEDYNO_XTASK").unwrap();
-    std::thread::spawn(move || {
-        // Not before the phase has begun to move.
-        std::thread::sleep(after);
-        process.signal(Signal::KILL);
-        std::thread::sleep(after);
-        Command::new(xtask).args(["cluster", "up", "--name", &name]).status().unwrap();
-    });
 }
 
 /// Somebody else's controllers gone wild: some write a ConfigMap of 4 KB over and over, some list every pod.

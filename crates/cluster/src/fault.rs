@@ -1,0 +1,137 @@
+//! Faults: what can be done to the components of a running cluster, for rows that need them and for people.
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+
+use crate::descriptor::Descriptor;
+use crate::error::{Error, Result};
+use crate::fixtures::Fixtures;
+use crate::kwok::Kwok;
+use crate::process::{Process, State};
+use crate::provider::Provider as _;
+use crate::shell::Shell;
+
+/// How long a component may take to end after SIGTERM. etcd hands over and the apiserver drains its requests.
+const STOPS_WITHIN: Duration = Duration::from_secs(60);
+/// How long a process may take to be gone after SIGKILL.
+const DIES_WITHIN: Duration = Duration::from_secs(5);
+
+/// The components of one cluster as something that faults can be injected into.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    fixtures: Fixtures,
+    cluster: String,
+}
+
+impl Faults {
+    /// Faults of the cluster `name`.
+    pub fn of(fixtures: &Fixtures, name: &str) -> Self {
+        Self { fixtures: fixtures.clone(), cluster: name.to_owned() }
+    }
+
+    /// Stops a component where it stands (SIGSTOP): it keeps its connections and answers nobody.
+    ///
+    /// # Errors
+    /// When there is no such component, or it is dead.
+    pub fn pause(&self, component: &str) -> Result<Process> {
+        self.signal(component, Signal::STOP)
+    }
+
+    /// Lets a paused component go on.
+    ///
+    /// # Errors
+    /// When there is no such component, or it is dead.
+    pub fn resume(&self, component: &str) -> Result<Process> {
+        self.signal(component, Signal::CONT)
+    }
+
+    /// Ends a component as an orderly shutdown does (SIGTERM), and waits until it is gone.
+    ///
+    /// # Errors
+    /// When there is no such component, it is dead already, or it does not end within a minute.
+    pub fn stop(&self, component: &str) -> Result<Process> {
+        let process = self.signal(component, Signal::TERM)?;
+        match process.gone_within(STOPS_WITHIN) {
+            true => Ok(process),
+            false => Err(Error::Failed(format!("{component} ({process}) does not end within {STOPS_WITHIN:?}"))),
+        }
+    }
+
+    /// Ends a component as a crash or the kernel's memory killer does (SIGKILL), and waits until it is gone.
+    ///
+    /// # Errors
+    /// When there is no such component, or it is dead already.
+    pub fn kill(&self, component: &str) -> Result<Process> {
+        let process = self.signal(component, Signal::KILL)?;
+        match process.gone_within(DIES_WITHIN) {
+            true => Ok(process),
+            false => Err(Error::Failed(format!("{component} ({process}) does not end"))),
+        }
+    }
+
+    /// Starts a component again; one that runs is killed first. What else is dead is started too. The descriptor is
+    /// brought up to date.
+    ///
+    /// # Errors
+    /// When there is no such component, or it does not start.
+    pub fn restart(&self, component: &str, say: &dyn Fn(&str)) -> Result<Process> {
+        let _lock = self.fixtures.lock(&self.cluster, say)?;
+        let (descriptor, process) = self.find(component)?;
+        if process.state() != State::Dead {
+            process.kill(DIES_WITHIN);
+        }
+        let shell = Shell::real();
+        let directory = self.fixtures.directory(&self.cluster);
+        let mut restarted = Kwok::without_programs().restart(&descriptor, &directory, &shell)?;
+        restarted.repairs.push(format!("{component} ({process}) was restarted"));
+        restarted.write(&self.fixtures.descriptor_path(&self.cluster), &shell)?;
+        Ok(self.find(component)?.1)
+    }
+
+    /// Lets no file of a component grow: every write beyond what is there fails, as on a full disk. (The kernel answers
+    /// EFBIG where a full disk answers ENOSPC. A disk of its own would need root.)
+    ///
+    /// # Errors
+    /// When there is no such component, or it belongs to another user.
+    pub fn fill_disk(&self, component: &str) -> Result<Process> {
+        self.limit_files(component, Some(0))
+    }
+
+    /// Takes the limit of [`Faults::fill_disk`] away.
+    ///
+    /// # Errors
+    /// As [`Faults::fill_disk`].
+    pub fn free_disk(&self, component: &str) -> Result<Process> {
+        self.limit_files(component, None)
+    }
+
+    fn limit_files(&self, component: &str, bytes: Option<u64>) -> Result<Process> {
+        let (_, process) = self.find(component)?;
+        let limit = Rlimit { current: bytes, maximum: None };
+        let limited = Pid::from_raw(process.pid).filter(|_| process.state() != State::Dead);
+        let limited = limited.map(|pid| prlimit(Some(pid), Resource::Fsize, limit));
+        match limited {
+            Some(Ok(_)) => Ok(process),
+            Some(Err(error)) => {
+                Err(Error::Failed(format!("cannot limit the files of {component} ({process}): {error}")))
+            }
+            None => Err(dead(component, process)),
+        }
+    }
+
+    fn signal(&self, component: &str, signal: Signal) -> Result<Process> {
+        let (_, process) = self.find(component)?;
+        if process.signal(signal) { Ok(process) } else { Err(dead(component, process)) }
+    }
+
+    fn find(&self, component: &str) -> Result<(Descriptor, Process)> {
+        let descriptor = self.fixtures.descriptor(&self.cluster)?;
+        let process = descriptor.require(component)?.process;
+        Ok((descriptor, process))
+    }
+}
+
+fn dead(component: &str, process: Process) -> Error {
+    Error::Failed(format!("{component} ({process}) is not running; `cargo xtask cluster up` starts it again"))
+}
