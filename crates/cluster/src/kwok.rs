@@ -171,7 +171,7 @@ impl Kwok {
             apiserver,
             capabilities: ["simulated-nodes", "component-processes", "etcd-metrics"].map(str::to_owned).into(),
             versions: versions.iter().map(|(system, program)| ((*system).to_owned(), self.pinned(program))).collect(),
-            settings: self.settings.clone(),
+            settings: Some(self.settings.clone()),
             programs: programs.collect(),
             components,
             repairs: Vec::new(),

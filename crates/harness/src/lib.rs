@@ -8,6 +8,7 @@ mod error;
 mod judge;
 mod lines;
 mod observe;
+mod opening;
 mod parameters;
 mod phase;
 mod scrape;
@@ -16,7 +17,7 @@ mod trial;
 mod watch;
 mod yardstick;
 
-pub use context::{Context, SUITE_SETS};
+pub use context::{Context, LEAVE, SUITE_SETS};
 pub use error::{Error, Result};
 pub use parameters::{Cost, Rows};
 pub use phase::{Account, Goal, PhaseSpec};
