@@ -10,7 +10,6 @@ use crate::ctx::{Ctx, say};
 use crate::exit::Failure;
 
 /// A cluster of others that a run is about to use.
-#[derive(Debug)]
 pub(crate) struct Guest {
     access: Access,
     preflight: Preflight,
@@ -24,12 +23,6 @@ pub(crate) struct Guest {
 pub(crate) struct NeedyRow {
     pub(crate) row: Expected,
     pub(crate) needs: Option<Needs>,
-}
-
-/// Finds the cluster that the arguments name and asks it what it has and allows. Creates nothing.
-pub(crate) async fn look(ctx: &Ctx, args: &AccessArgs) -> Result<(Access, Preflight), Failure> {
-    let (access, _, preflight) = ask(ctx, args).await?;
-    Ok((access, preflight))
 }
 
 impl Guest {
@@ -94,7 +87,8 @@ impl Guest {
     }
 }
 
-async fn ask(ctx: &Ctx, args: &AccessArgs) -> Result<(Access, kube::Client, Preflight), Failure> {
+/// Finds the cluster that the arguments name and asks it what it has and allows. Creates nothing there.
+pub(crate) async fn ask(ctx: &Ctx, args: &AccessArgs) -> Result<(Access, kube::Client, Preflight), Failure> {
     let access = Access::read(&kubeconfigs(args)?, args.context.as_deref())?;
     let client = access.client().await?;
     let preflight = Preflight::of(&client, &access, &ctx.fixtures().owner()?).await?;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use cluster::{FREE_OBJECTS, Leave, METRICS, Needs, Preflight};
+use cluster::{FREE_OBJECTS, Leave, METRICS, Preflight};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use crate::cli::AccessArgs;
 use crate::ctx::{Ctx, print, print_json};
 use crate::exit::{Exit, Failure};
-use crate::guest::look;
+use crate::guest::ask;
 use crate::suites;
 
 /// A row, and whether it can run.
@@ -32,7 +32,7 @@ struct Report<'a> {
 }
 
 pub(crate) async fn preflight(ctx: &Ctx, args: &AccessArgs, json: bool) -> Result<Exit, Failure> {
-    let (_, preflight) = look(ctx, args).await?;
+    let (_, _, preflight) = ask(ctx, args).await?;
     let rows = rows(ctx, &preflight)?;
     if json {
         print_json(&Report { capabilities: preflight.capabilities(), preflight: &preflight, rows: &rows });
@@ -128,7 +128,7 @@ fn text(preflight: &Preflight, rows: &[RowFinding]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cluster::NodeCount;
+    use cluster::{Needs, NodeCount};
     use rstest::rstest;
 
     fn preflight(forbidden: &[&str]) -> Preflight {
