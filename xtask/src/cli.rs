@@ -106,7 +106,7 @@ pub(crate) enum ClusterVerb {
         #[arg(long)]
         json: bool,
     },
-    /// End a cluster and remove its files.
+    /// End a cluster and remove its files; a cluster of others is forgotten, and goes on.
     Down {
         /// The cluster's name.
         #[arg(long, default_value = "default")]
@@ -133,7 +133,19 @@ pub(crate) enum ClusterVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Remove what dead commands and tests left behind.
+    /// Say what somebody's cluster has, what its user may do there, and which rows can run. Creates nothing.
+    #[command(
+        after_help = "Examples:\n  cargo xtask cluster preflight\n  cargo xtask cluster preflight --kubeconfig ~/lab.yaml --context lab --json\n\n\
+        Exit code 13 when no row can run there."
+    )]
+    Preflight {
+        #[command(flatten)]
+        access: AccessArgs,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what dead commands and tests left behind; clusters of others are forgotten, not ended.
     Gc {
         /// Print the transcript and do nothing.
         #[arg(long)]
@@ -226,6 +238,17 @@ pub(crate) enum ProviderName {
     Kwok,
 }
 
+/// Which cluster of others; the defaults are kubectl's.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct AccessArgs {
+    /// The kubeconfig; KUBECONFIG or ~/.kube/config when not given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Its context; the current one when not given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct FixtureArgs {
     #[command(subcommand)]
@@ -252,6 +275,8 @@ Examples:
   cargo xtask run kperf --profile published              the document's own size
   cargo xtask run kperf --filter 'test(nodepool_smoke)'  one row
   cargo xtask run kperf --set nodes=50 --set replicas=20 other parameters, recorded with the result
+  cargo xtask run kperf --provider existing --context lab --allow-nodes --allow-load
+                                                         on somebody's cluster; what it needs leave for is asked first
 
 Rows and filters are nextest's: `cargo nextest run -p kperf-suite` runs the same rows by itself.")]
 pub(crate) struct RunArgs {
@@ -261,8 +286,16 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value_t = Profile::Default)]
     pub(crate) profile: Profile,
     /// Where the cluster comes from.
-    #[arg(long, value_enum, default_value_t = ProviderName::Kwok)]
-    pub(crate) provider: ProviderName,
+    #[arg(long, value_enum, default_value_t = RunProvider::Kwok)]
+    pub(crate) provider: RunProvider,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+    /// On an existing cluster: rows may create simulated nodes.
+    #[arg(long)]
+    pub(crate) allow_nodes: bool,
+    /// On an existing cluster: rows may create more than 100 nodes and pods.
+    #[arg(long)]
+    pub(crate) allow_load: bool,
     /// A nextest filter expression; rows outside the profile can be named too.
     #[arg(long, value_name = "EXPR")]
     pub(crate) filter: Option<String>,
@@ -272,6 +305,14 @@ pub(crate) struct RunArgs {
     /// Where results go: a directory that gets one directory a run.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunProvider {
+    /// A kwok cluster of this machine, brought up when it is not there.
+    Kwok,
+    /// Somebody's cluster, named by a kubeconfig and a context. `cargo xtask cluster preflight` says what can run there.
+    Existing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use cluster::{Fixtures, Kwok, NodeShape, Shell, State, Status, Up, UpRequest};
+use cluster::{Down, Fixtures, Kwok, NodeShape, Shell, State, Status, Up, UpRequest};
 use comfy_table::{Table, presets};
 use measure::human;
 
 use crate::cli::{ClusterArgs, ClusterVerb};
 use crate::ctx::{Ctx, print, print_json, say};
 use crate::exit::{Exit, Failure};
+use crate::preflight::preflight;
 use crate::{fault, gc};
 
 pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failure> {
@@ -20,8 +21,11 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
         }
         ClusterVerb::Down { name, force, dry_run } => {
             let shell = shell(dry_run);
-            fixtures.down(&Kwok::without_programs(), &name, force, &shell)?;
-            done(&shell, &format!("cluster `{name}` is down"))
+            let line = match fixtures.down(&Kwok::without_programs(), &name, force, &shell)? {
+                Down::Ended => format!("cluster `{name}` is down"),
+                Down::Forgotten => format!("cluster `{name}` is forgotten; it goes on"),
+            };
+            done(&shell, &line)
         }
         ClusterVerb::List { json } => list(&fixtures, json).await,
         ClusterVerb::Status { name, json } => {
@@ -33,6 +37,7 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
             }
             Ok(if status.problems.is_empty() { Exit::Ok } else { Exit::Environment })
         }
+        ClusterVerb::Preflight { access, json } => preflight(ctx, &access, json).await,
         ClusterVerb::Gc { dry_run, json } => {
             let shell = shell(dry_run);
             let swept = gc::gc(ctx, &shell).await?;
@@ -140,6 +145,10 @@ fn status_text(status: &Status) -> String {
     lines.push(format!("state      {state}"));
     lines.extend(descriptor.repairs.iter().map(|repair| format!("repaired   {repair}")));
     lines.extend(status.holders.iter().map(|holder| format!("in use by  {holder}")));
+    let Some(settings) = &descriptor.settings else {
+        lines.push("settings   unknown: it is a cluster of others, and so are its components".to_owned());
+        return lines.join("\n");
+    };
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["COMPONENT", "PID", "STATE", "CPU S", "MEMORY", "METRICS"]);
     for (component, usage) in descriptor.components.iter().zip(&status.usage) {
@@ -158,7 +167,7 @@ fn status_text(status: &Status) -> String {
         ]);
     }
     lines.push(format!("\n{}\n\nsettings that change what is measured:", table.trim_fmt()));
-    if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(&descriptor.settings) {
+    if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(settings) {
         lines.extend(settings.iter().map(|(key, value)| format!("  {key} = {value}")));
     }
     lines.join("\n")
@@ -166,6 +175,9 @@ fn status_text(status: &Status) -> String {
 
 fn logs(fixtures: &Fixtures, name: &str, component: Option<&str>, tail: usize) -> Result<Exit, Failure> {
     let descriptor = fixtures.descriptor(name)?;
+    if descriptor.is_existing() {
+        return Err(Failure::usage(format!("`{name}` is a cluster of others: its logs are where its components run")));
+    }
     if let Some(wanted) = component {
         descriptor.require(wanted)?;
     }

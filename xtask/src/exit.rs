@@ -81,9 +81,13 @@ impl fmt::Display for Failure {
 impl From<cluster::Error> for Failure {
     fn from(error: cluster::Error) -> Self {
         let exit = match &error {
-            cluster::Error::BadName(_) | cluster::Error::NoSuchCluster(_) | cluster::Error::NoSuchComponent { .. } => {
-                Exit::Usage
-            }
+            cluster::Error::BadName(_)
+            | cluster::Error::NoSuchCluster(_)
+            | cluster::Error::NoSuchComponent { .. }
+            | cluster::Error::NotOurs { .. }
+            | cluster::Error::BadKubeconfig { .. }
+            | cluster::Error::NoSuchContext { .. }
+            | cluster::Error::NoCurrentContext { .. } => Exit::Usage,
             _ => Exit::Environment,
         };
         Self::new(exit, error.to_string())

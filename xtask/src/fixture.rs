@@ -23,7 +23,10 @@ pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failu
     let shared = || std::env::var(CLUSTER).unwrap_or_else(|_| "default".to_owned());
     let request = UpRequest { name: name.clone().unwrap_or_else(shared), nodes: 0, shape: NodeShape::default() };
     let fixtures = ctx.fixtures();
-    fixtures.up(&ctx.kwok()?, &request, &cluster::Shell::real(), &say).await?;
+    // `cargo xtask run --provider existing` names a cluster of others, and needs none of our programs.
+    if !fixtures.descriptor(&request.name).is_ok_and(|descriptor| descriptor.is_existing()) {
+        fixtures.up(&ctx.kwok()?, &request, &cluster::Shell::real(), &say).await?;
+    }
     let suffix = name.as_ref().map_or(String::new(), |name| format!("_{}", name.to_uppercase().replace('-', "_")));
     let descriptor = fixtures.descriptor_path(&request.name);
     let (run_id, results) = run_of_this_session(ctx)?;

@@ -33,7 +33,7 @@ pub(crate) fn show(run: &Run, run_dir: &RunDir) {
     for row in &run.not_selected {
         print(&format!("not selected: {row}"));
     }
-    if run.expected.is_empty() {
+    if run.expected.is_empty() && run.not_selected.is_empty() {
         print("started by nextest itself: rows that left no record are not known here, nextest's own output has them");
     }
     print(&format!("\nresults: {}", run_dir.path().display()));

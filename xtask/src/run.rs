@@ -7,17 +7,18 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use cluster::{NodeShape, Process, Shell, UpRequest};
-use harness::{Cost, Rows, SUITE_SETS};
+use harness::{Cost, LEAVE, Rows, SUITE_SETS};
 use measure::{Verdict, human};
-use record::{Run, RunDir, State, annotate_junit, gather, new_run_id, summary_markdown};
+use record::{Expected, Run, RunDir, State, annotate_junit, gather, new_run_id, summary_markdown};
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, RunProvider};
 use crate::ctx::{Ctx, say};
 use crate::exit::{Exit, Failure};
 use crate::fixture::{CLUSTER, open_run};
 use crate::gc::RunCard;
+use crate::guest::{Guest, NeedyRow};
 use crate::live::Live;
 use crate::lock::one_run_at_a_time;
 use crate::nextest::{Nextest, junit_path};
@@ -33,6 +34,7 @@ const LAST_WORDS: Duration = Duration::from_millis(1000);
 
 pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     let started = Instant::now();
+    check_flags(args)?;
     let suites = suites::select(ctx, &args.suites)?;
     let data = suites.iter().map(suites::data).collect::<Result<Vec<_>, _>>()?;
     let parameters: Vec<Rows> = data.into_iter().map(|(_, rows)| rows).collect();
@@ -42,29 +44,59 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     let run_dir = RunDir::at(std::path::absolute(run_dir.path()).unwrap_or_else(|_| run_dir.path().to_owned()));
     run_dir.check_writable()?;
     ctx.check_writable()?;
+    let mut guest = match args.provider {
+        RunProvider::Kwok => None,
+        RunProvider::Existing => Some(Guest::arrive(ctx, args).await?),
+    };
 
-    let nextest = Nextest::new(ctx, args.profile.name(), selection(&suites, args.filter.as_deref()))?;
+    let nextest = Nextest::new(ctx, args.profile.name(), selection(&suites, args.filter.as_deref(), &[]))?;
     nextest.build()?;
-    let rows = nextest.rows()?;
+    let mut rows = nextest.rows()?;
     if rows.is_empty() {
         return Err(Failure::new(Exit::NothingRan, nothing_selected(&suites, args)));
     }
     let names: Vec<&str> = rows.iter().map(|row| row.test.as_str()).collect();
     say(&format!("{} row(s): {}; {}", rows.len(), names.join(", "), cost(&parameters, &names)));
+    let needy = needy_rows(&suites, &parameters, &rows, &sets)?;
+    if let Some(guest) = &guest {
+        guest.ask_leave(&needy)?;
+    }
 
     let command: Vec<String> = std::env::args().skip(1).collect();
     let what = format!("cargo xtask {}", command.join(" "));
     let _lock = one_run_at_a_time(ctx, &run_id, &what)?;
     let mut card = RunCard { run_id, results: run_dir.path().to_owned(), command: Process::this(), nextest: None };
     card.write(ctx)?;
-    let request = UpRequest { name: "default".to_owned(), nodes: 0, shape: NodeShape::default() };
-    ctx.fixtures().up(&ctx.kwok()?, &request, &Shell::real(), &say).await?;
+    let fixture = match &mut guest {
+        Some(guest) => guest.settle(ctx, &card.run_id, &needy).await?,
+        None => {
+            let request = UpRequest { name: "default".to_owned(), nodes: 0, shape: NodeShape::default() };
+            ctx.fixtures().up(&ctx.kwok()?, &request, &Shell::real(), &say).await?;
+            request.name
+        }
+    };
+    // A row that is asked for by name runs, and its verdict says what it needs.
+    let cannot_run = match &guest {
+        Some(guest) if args.filter.is_none() => guest.cannot_run(&needy),
+        _ => Vec::new(),
+    };
+    rows.retain(|row| !cannot_run.iter().any(|(other, _)| other == row));
     let command = [vec!["cargo".to_owned(), "xtask".to_owned()], command].concat();
     let mut run = open_run(ctx, &run_dir, &card.run_id, args.profile.name(), command, rows.clone())?;
+    run.not_selected =
+        cannot_run.iter().map(|(row, needs)| format!("{} {}: needs {needs}", row.suite, row.test)).collect();
+    if rows.is_empty() {
+        card.remove(ctx);
+        return nothing_ran(run, &run_dir);
+    }
+    run_dir.write_json(&run_dir.run_json(), &run)?;
+    let excluded: Vec<&str> = cannot_run.iter().map(|(row, _)| row.test.as_str()).collect();
+    let nextest = Nextest::new(ctx, args.profile.name(), selection(&suites, args.filter.as_deref(), &excluded))?;
 
     let json = serde_json::to_string(&sets).unwrap_or_default();
     let env = BTreeMap::from([
-        (CLUSTER, request.name.clone()),
+        (CLUSTER, fixture),
+        (LEAVE, guest.as_ref().map(Guest::leave).unwrap_or_default()),
         (SUITE_SETS, if sets.is_empty() { String::new() } else { json }),
         ("KUBEDYNO_RUN_ID", card.run_id.clone()),
         ("KUBEDYNO_RESULTS", run_dir.path().display().to_string()),
@@ -79,6 +111,11 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     let live = Live::start(&run_dir, &rows);
     let ended = wait(child, live).await?;
 
+    match &guest {
+        Some(guest) if !ended.interrupted => guest.leave_clean(ctx, &card.run_id).await,
+        Some(_) => say("what the run left in the cluster goes with `cargo xtask cluster gc`"),
+        None => {}
+    }
     run.state = if ended.interrupted { State::Interrupted } else { State::Complete };
     run.wall_s = Some(started.elapsed().as_secs_f64());
     run_dir.write_json(&run_dir.run_json(), &run)?;
@@ -178,17 +215,59 @@ async fn wait(mut child: Child, mut live: Live) -> Result<Ended, Failure> {
 }
 
 /// nextest's selection: the binaries that are named after the provider, without the rows that break things to show that
-/// a gate can fail; those belong to the checks of this repository.
-fn selection(suites: &[Suite], filter: Option<&str>) -> Vec<String> {
+/// a gate can fail; those belong to the checks of this repository. Rows in `excluded` are left out.
+fn selection(suites: &[Suite], filter: Option<&str>, excluded: &[&str]) -> Vec<String> {
     let mut args: Vec<String> = suites.iter().flat_map(|suite| ["-p".to_owned(), suite.package.clone()]).collect();
-    let rows = "binary(kwok) & not test(/^disturbed::/)";
+    let excluded = excluded.iter().map(|row| format!(" & not test(/(^|::|::case_[0-9]+_){row}$/)"));
+    let rows = format!("binary(kwok) & not test(/^disturbed::/){}", excluded.collect::<String>());
     args.push("-E".to_owned());
     match filter {
         // A row that is asked for by name runs whatever the profile's own filter says.
         Some(filter) => args.extend([format!("({rows}) & ({filter})"), "--ignore-default-filter".to_owned()]),
-        None => args.push(rows.to_owned()),
+        None => args.push(rows),
     }
     args
+}
+
+/// Each row with what it needs of a cluster of others.
+fn needy_rows(
+    suites: &[Suite],
+    parameters: &[Rows],
+    rows: &[Expected],
+    sets: &BTreeMap<String, String>,
+) -> Result<Vec<NeedyRow>, Failure> {
+    let needy = rows.iter().map(|row| {
+        let of_suite = suites.iter().zip(parameters).find(|(suite, _)| suite.package == row.suite);
+        let needs = of_suite.map_or(Ok(None), |(suite, rows)| rows.needs(&suite.package, &row.test, sets));
+        let needs = needs.map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(NeedyRow { row: row.clone(), needs })
+    });
+    needy.collect()
+}
+
+/// What names somebody's cluster, or gives leave on it, means nothing on a cluster of ours.
+fn check_flags(args: &RunArgs) -> Result<(), Failure> {
+    let given = [
+        (args.access.kubeconfig.is_some(), "--kubeconfig"),
+        (args.access.context.is_some(), "--context"),
+        (args.allow_nodes, "--allow-nodes"),
+        (args.allow_load, "--allow-load"),
+    ];
+    match given.iter().find(|(given, _)| *given) {
+        Some((_, flag)) if args.provider != RunProvider::Existing => {
+            Err(Failure::usage(format!("{flag} goes with --provider existing")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The report of a run of which no row can run.
+fn nothing_ran(mut run: Run, run_dir: &RunDir) -> Result<Exit, Failure> {
+    run.state = State::Complete;
+    run_dir.write_json(&run_dir.run_json(), &run)?;
+    summarise(&run, run_dir)?;
+    show(&run, run_dir);
+    Ok(Exit::NothingRan)
 }
 
 fn nothing_selected(suites: &[Suite], args: &RunArgs) -> String {

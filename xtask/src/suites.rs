@@ -1,5 +1,6 @@
 //! The suites of this repository, and whether their data are sound.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use harness::Rows;
@@ -78,6 +79,9 @@ pub(crate) fn data(suite: &Suite) -> Result<(Budgets, Rows), Failure> {
             return Err(Failure::usage(format!("suites/{}/budgets.toml: {message}", suite.package)));
         }
     }
+    for row in rows.with_needs() {
+        rows.needs(&file, row, &BTreeMap::new()).map_err(|error| Failure::usage(error.to_string()))?;
+    }
     Ok((budgets, rows))
 }
 
@@ -109,6 +113,12 @@ mod tests {
     #[rstest]
     #[case::budgets(&BUDGETS.replace("limit = 1", "limt = 1"), PARAMETERS, "suites/x-suite/budgets.toml:3: unknown field `limt`")]
     #[case::parameters(BUDGETS, "[row.smoke]\nnodes = \n", "suites/x-suite/parameters.toml:2: ")]
+    #[case::needs(
+        BUDGETS,
+        "[row.smoke]\nnodes = 1\n[needs.smoke]\npods = [\"pods\"]\n",
+        "needs of row `smoke`: `pods` is no count"
+    )]
+    #[case::needs_of_no_row(BUDGETS, "[row.smoke]\n[needs.smoek]\n", "row `smoek`: there is no such row")]
     #[case::unknown_row(&BUDGETS.replace("smoke", "smoek"), PARAMETERS, "budget `m`: there is no row `smoek`")]
     fn malformed_data_are_refused_with_file_line_and_field(
         #[case] budgets: &str,

@@ -32,6 +32,9 @@ fn text(output: &Output) -> String {
 #[case::no_such_cluster_to_end(&["cluster", "down", "--name", "nope"], 2, "there is no cluster `nope`")]
 #[case::bad_name(&["cluster", "down", "--name", "../etc"], 2, "`../etc` cannot name a cluster")]
 #[case::unknown_program(&["tools", "ensure", "helm"], 2, "there is no program `helm`; there are etcd, ")]
+#[case::flag_of_others(&["run", "kperf", "--allow-nodes"], 2, "--allow-nodes goes with --provider existing")]
+#[case::no_such_kubeconfig(&["cluster", "preflight", "--kubeconfig", "/nonexistent"], 2, "--kubeconfig /nonexistent: there is no such file")]
+#[case::clusters_of_others_are_not_made(&["cluster", "up", "--provider", "existing"], 2, "[possible values: kwok]")]
 #[case::no_run(&["report", "yesterday"], 12, "holds no run: `cargo xtask run` makes one")]
 fn a_bad_command_line_is_refused(#[case] args: &[&str], #[case] code: i32, #[case] message: &str) {
     let directory = tempfile::tempdir().unwrap();
@@ -68,6 +71,35 @@ fn where_nothing_can_be_written_nothing_begins(#[case] variable: &str, #[case] a
     assert!(text(&output).contains("doctor: "), "{}", text(&output));
 }
 
+#[rstest]
+#[case::no_kubeconfig(None, &[], 3, "there is no kubeconfig at [DIR]/.kube/config: name one with --kubeconfig FILE, or set KUBECONFIG")]
+#[case::unknown_context(Some(""), &["--context", "prd"], 2, "there is no context `prd` in [DIR]/config; there are lab")]
+#[case::broken_yaml(Some("x: ["), &[], 2, "error: [DIR]/config:")]
+#[case::unreachable(Some(""), &[], 3, "error: cannot use https://127.0.0.1:1 (context `lab`): Connection refused")]
+fn a_cluster_of_others_that_cannot_be_used_is_told_with_its_cause(
+    #[case] kubeconfig: Option<&str>,
+    #[case] args: &[&str],
+    #[case] code: i32,
+    #[case] message: &str,
+) {
+    const LAB: &str = "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+        contexts: [{name: lab, context: {cluster: c, user: u}}]\ncurrent-context: lab\n";
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config");
+    for verb in [&["cluster", "preflight"][..], &["run", "kperf", "--provider", "existing"]] {
+        let mut command = xtask(directory.path(), &[verb, args].concat());
+        command.env("HOME", directory.path()).env_remove("KUBECONFIG");
+        if let Some(more) = kubeconfig {
+            std::fs::write(&config, format!("{LAB}{more}")).unwrap();
+            command.env("KUBECONFIG", &config);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+        let said = text(&output).replace(&directory.path().display().to_string(), "[DIR]");
+        assert!(said.contains(message), "{said}");
+    }
+}
+
 #[test]
 fn a_descriptor_of_a_newer_version_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
@@ -76,7 +108,7 @@ fn a_descriptor_of_a_newer_version_is_left_alone() {
     std::fs::write(fixture.join("fixture.json"), r#"{"schema": 99, "name": "default"}"#).unwrap();
     let output = xtask(directory.path(), &["cluster", "status"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", text(&output));
-    assert!(text(&output).contains("has schema 99, this kubedyno knows up to 1"), "{}", text(&output));
+    assert!(text(&output).contains("has schema 99, this kubedyno knows up to 2"), "{}", text(&output));
 }
 
 #[rstest]

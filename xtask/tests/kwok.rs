@@ -3,92 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
+mod existing;
+mod machine;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use cluster::{Descriptor, Fixtures, Lease, Mode, Process, State};
+use machine::{Machine, text, wait_for};
 use procfs::net::TcpState;
 use rustix::process::Signal;
-
-/// A state directory whose clusters end with it.
-struct Machine {
-    directory: tempfile::TempDir,
-}
-
-impl Machine {
-    fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        let inherited = std::env::vars().map(|(key, _)| key);
-        for key in inherited
-            .filter(|key| key.starts_with("NEXTEST") || key.starts_with("KUBEDYNO_") && key != "KUBEDYNO_CACHE")
-        {
-            command.env_remove(key);
-        }
-        command.args(args).env("KUBEDYNO_STATE", self.path()).stdin(Stdio::null());
-        command
-    }
-
-    fn xtask(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// Runs a command that has to succeed; returns what it printed.
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.xtask(args);
-        assert!(output.status.success(), "{args:?}: {}", text(&output));
-        text(&output)
-    }
-
-    fn spawn(&self, args: &[&str]) -> Child {
-        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
-    fn descriptor(&self, name: &str) -> Descriptor {
-        Fixtures::new(self.path()).descriptor(name).unwrap()
-    }
-
-    /// Processes that run a program from below the state directory.
-    fn processes(&self) -> Vec<i32> {
-        let below = self.path().display().to_string();
-        let all = procfs::process::all_processes().unwrap().flatten();
-        let uses = |process: &procfs::process::Process| {
-            process.cmdline().is_ok_and(|words| words.first().is_some_and(|program| program.starts_with(&below)))
-        };
-        all.filter(uses).map(|process| process.pid).collect()
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        for name in Fixtures::new(self.path()).names() {
-            self.xtask(&["cluster", "down", "--force", "--name", &name]);
-        }
-    }
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
-}
-
-/// Waits until `done`, at most 5 minutes: a first build of a suite's tests is part of some waits.
-fn wait_for(what: &str, done: impl Fn() -> bool) {
-    let until = Instant::now() + Duration::from_secs(300);
-    while !done() {
-        assert!(Instant::now() < until, "waited 5 minutes for {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 fn pids(descriptor: &Descriptor) -> Vec<i32> {
     descriptor.components.iter().map(|component| component.process.pid).collect()
@@ -103,12 +30,8 @@ fn a_cluster_is_made_once_adopted_repaired_and_ended() {
 
     assert!(machine.ok(&["cluster", "up"]).contains("adopted"));
     assert_eq!(pids(&machine.descriptor("default")), pids(&made), "adopting changes nothing");
-    let nodes = Command::new(&made.programs.iter().find(|program| program.name == "kubectl").unwrap().path)
-        .args(["get", "nodes", "--no-headers", "--kubeconfig"])
-        .arg(&made.kubeconfig)
-        .output()
-        .unwrap();
-    assert_eq!(text(&nodes).lines().count(), 30, "{}", text(&nodes));
+    let nodes = machine.kubectl("default", &["get", "nodes", "--no-headers"]);
+    assert_eq!(nodes.lines().count(), 30, "{nodes}");
 
     // A dead component is seen at once, named, and started again; the others stay.
     let scheduler = made.component("kube-scheduler").unwrap().process;
@@ -256,23 +179,8 @@ fn parent_of(process: Process) -> i32 {
 }
 
 fn objects_left(machine: &Machine) -> String {
-    let descriptor = machine.descriptor("default");
-    let kubectl = &descriptor.programs.iter().find(|program| program.name == "kubectl").unwrap().path;
-    let output = Command::new(kubectl)
-        .args([
-            "get",
-            "nodes,namespaces",
-            "-l",
-            "kubedyno.io/run-id",
-            "--no-headers",
-            "--ignore-not-found",
-            "--kubeconfig",
-        ])
-        .arg(&descriptor.kubeconfig)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", text(&output));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let labelled = ["get", "nodes,namespaces", "-l", "kubedyno.io/run-id", "--no-headers", "--ignore-not-found"];
+    machine.kubectl("default", &labelled)
 }
 
 #[test]

@@ -11,7 +11,10 @@ use crate::settings::Settings;
 use crate::shell::Shell;
 
 /// The version of the descriptor's schema. A reader refuses a newer one and reads every older one.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
+
+/// The provider of clusters of others, which are adopted by a kubeconfig.
+pub const EXISTING: &str = "existing";
 
 /// A running cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +23,7 @@ pub struct Descriptor {
     pub schema: u32,
     /// The fixture's name.
     pub name: String,
-    /// The provider: `kwok`.
+    /// The provider: `kwok`, or [`EXISTING`].
     pub provider: String,
     /// Hash of the configuration and of the programs: a cluster with another key is another cluster.
     pub key: String,
@@ -32,12 +35,13 @@ pub struct Descriptor {
     pub kubeconfig: PathBuf,
     /// The apiserver's URL.
     pub apiserver: String,
-    /// What its tests can count on: `simulated-nodes`, `component-processes`, `etcd-metrics`.
+    /// What its tests can count on: `simulated-nodes`, `component-processes`, `etcd-metrics`; on an existing cluster the
+    /// rights of the user as well, in words: `create on nodes`.
     pub capabilities: Vec<String>,
     /// Versions by the name of the system: `kubernetes`, `etcd`, `kwok`.
     pub versions: BTreeMap<String, String>,
-    /// The settings that change what is measured.
-    pub settings: Settings,
+    /// The settings that change what is measured; those of an existing cluster are unknown.
+    pub settings: Option<Settings>,
     /// The programs that it runs, and where each came from.
     pub programs: Vec<ProgramUsed>,
     /// Its components.
@@ -116,6 +120,11 @@ impl Descriptor {
         shell.write(path, &text)
     }
 
+    /// Whether it is a cluster of others: used, but never made, started again or ended here.
+    pub fn is_existing(&self) -> bool {
+        self.provider == EXISTING
+    }
+
     /// The component of that name.
     pub fn component(&self, name: &str) -> Option<&Component> {
         self.components.iter().find(|component| component.name == name)
@@ -143,7 +152,7 @@ mod tests {
     #[rstest]
     #[case::newer(
         r#"{"schema": 99, "name": "default", "shape": "unknown"}"#,
-        "has schema 99, this kubedyno knows up to 1"
+        "has schema 99, this kubedyno knows up to 2"
     )]
     #[case::half("{\"schema\": 1,\n\"name\": ", "fixture.json:2: not a fixture descriptor")]
     #[case::other("{\"schema\": 1,\n\"name\": 5}", "fixture.json:2: not a fixture descriptor")]

@@ -70,6 +70,72 @@ pub enum Error {
         /// What is wrong with it.
         problems: Vec<String>,
     },
+    /// An existing cluster does not answer.
+    #[error("{server} does not serve: {}; `cargo xtask cluster preflight` with its kubeconfig and context says more", problems.join("; "))]
+    NotServing {
+        /// Its URL.
+        server: String,
+        /// What is wrong with it.
+        problems: Vec<String>,
+    },
+    /// A verb that makes or repairs clusters met one that is not ours.
+    #[error(
+        "`{name}` is a cluster of others ({server}): it is used with `cargo xtask run --provider existing`, and neither made \
+         nor repaired here"
+    )]
+    NotOurs {
+        /// Its name.
+        name: String,
+        /// Its URL.
+        server: String,
+    },
+    /// There is no kubeconfig.
+    #[error("there is no kubeconfig at {}: name one with --kubeconfig FILE, or set KUBECONFIG", paths(_0))]
+    NoKubeconfig(Vec<PathBuf>),
+    /// A kubeconfig that cannot be used.
+    #[error("{}{}: {message}", path.display(), line.map_or(String::new(), |line| format!(":{line}")))]
+    BadKubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, when that is known.
+        line: Option<usize>,
+        /// What is wrong.
+        message: String,
+    },
+    /// A kubeconfig without the context that was asked for.
+    #[error("there is no context `{name}` in {}; there are {}", paths(files), known.join(", "))]
+    NoSuchContext {
+        /// The context.
+        name: String,
+        /// The files that were read.
+        files: Vec<PathBuf>,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// A kubeconfig that names no current context.
+    #[error(
+        "{} has no current context: {}",
+        paths(files),
+        if known.is_empty() { "it has no contexts at all".to_owned() } else { format!("name one of {} with --context", known.join(", ")) }
+    )]
+    NoCurrentContext {
+        /// The files that were read.
+        files: Vec<PathBuf>,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// An existing cluster that cannot be reached or does not know the user.
+    #[error("cannot use {server} (context `{context}`): {cause}; {fix}")]
+    NoAccess {
+        /// Its URL.
+        server: String,
+        /// The kubeconfig's context.
+        context: String,
+        /// Why not.
+        cause: String,
+        /// What to do.
+        fix: String,
+    },
     /// Something that should have happened on a cluster did not.
     #[error("{0}")]
     Failed(String),
@@ -116,4 +182,8 @@ impl Error {
         let what = what.into();
         move |source| Self::Api { what, source: Box::new(source) }
     }
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -1,9 +1,13 @@
 //! The clusters of this machine: up, down, list, status, gc.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::ListParams;
 use serde::Serialize;
 
 use crate::api::connect;
@@ -15,7 +19,7 @@ use crate::nodes::{NodeShape, POOL_LABEL, create_nodes, node};
 use crate::process::{State, Usage};
 use crate::provider::Provider;
 use crate::shell::Shell;
-use crate::sweep::{Swept, sweep_files, sweep_objects};
+use crate::sweep::{Swept, sweep_files};
 
 /// The directory of all fixtures, and the verbs on them.
 #[derive(Clone, Debug)]
@@ -46,6 +50,15 @@ pub enum Up {
     Created,
 }
 
+/// What `cluster down` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Down {
+    /// The cluster is ended.
+    Ended,
+    /// It is a cluster of others: it goes on, and is not known here any more.
+    Forgotten,
+}
+
 /// What `cluster status` shows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -63,6 +76,11 @@ impl Fixtures {
     /// The fixtures below a state directory.
     pub fn new(state: &Path) -> Self {
         Self { state: state.to_owned() }
+    }
+
+    /// The state directory.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
     }
 
     /// The directory of one fixture.
@@ -107,6 +125,9 @@ impl Fixtures {
         let _lock = if shell.is_dry() { None } else { Some(self.lock(name, say)?) };
         let directory = self.directory(name);
         let (up, descriptor) = match Descriptor::read(&self.descriptor_path(name))? {
+            Some(descriptor) if descriptor.is_existing() => {
+                return Err(Error::NotOurs { name: descriptor.name, server: descriptor.apiserver });
+            }
             Some(descriptor) => self.adopt(provider, descriptor, shell, say).await?,
             None => (Up::Created, self.create(provider, name, shell, say)?),
         };
@@ -120,11 +141,11 @@ impl Fixtures {
         Ok(up)
     }
 
-    /// Ends the cluster and removes its files.
+    /// Ends the cluster and removes its files; one of others is forgotten, and nothing of it is touched.
     ///
     /// # Errors
     /// When somebody holds its lease and `force` is not set, or when there is no such cluster.
-    pub fn down(&self, provider: &dyn Provider, name: &str, force: bool, shell: &Shell) -> Result<()> {
+    pub fn down(&self, provider: &dyn Provider, name: &str, force: bool, shell: &Shell) -> Result<Down> {
         check_name(name)?;
         if !self.directory(name).exists() {
             return Err(Error::NoSuchCluster(name.to_owned()));
@@ -136,7 +157,12 @@ impl Fixtures {
             lock => lock,
         };
         let _lease = self.alone(name, force, "cluster down")?;
-        provider.delete(name, &self.directory(name), shell)
+        if self.descriptor(name).is_ok_and(|descriptor| descriptor.is_existing()) {
+            shell.remove_dir(&self.directory(name))?;
+            return Ok(Down::Forgotten);
+        }
+        provider.delete(name, &self.directory(name), shell)?;
+        Ok(Down::Ended)
     }
 
     /// What the cluster is and does.
@@ -160,7 +186,7 @@ impl Fixtures {
     }
 
     /// Removes what dead commands and trials left: clusters that do not work, labelled objects in those that do, cards
-    /// and temporary files. What is in use is left alone.
+    /// and temporary files. What is in use is left alone; of a cluster of others nothing goes but this machine's objects.
     ///
     /// # Errors
     /// When something cannot be removed.
@@ -189,9 +215,12 @@ impl Fixtures {
                 Err(error) => vec![error.to_string()],
             };
             match described {
+                Ok(Some(descriptor)) if descriptor.is_existing() => {
+                    swept.add(self.leave(&descriptor, &broken, shell, say).await?);
+                }
                 Ok(Some(descriptor)) if broken.is_empty() => {
                     if shell.doing(format!("delete the namespaces and nodes of dead runs in {name}")) {
-                        swept.add(sweep_objects(&connect(&descriptor).await?).await?);
+                        swept.add(self.sweep(&connect(&descriptor).await?, None).await?);
                     }
                 }
                 _ => {
@@ -282,8 +311,12 @@ impl Fixtures {
         say(&format!("creating up to {} nodes", request.nodes));
         let client = connect(descriptor).await?;
         let labels = [(POOL_LABEL, "base")];
-        let nodes = (0..request.nodes).map(|i| node(&format!("base-{i:05}"), &request.shape, &labels, &[]));
-        create_nodes(&client, nodes, |_| {}).await?;
+        let api: Api<Node> = Api::all(client.clone());
+        let there = api.list_metadata(&ListParams::default().labels(POOL_LABEL)).await;
+        let there = there.map_err(Error::api("cannot list nodes"))?.items;
+        let there: BTreeSet<String> = there.into_iter().filter_map(|node| node.metadata.name).collect();
+        let missing = (0..request.nodes).map(|i| format!("base-{i:05}")).filter(|name| !there.contains(name));
+        create_nodes(&client, missing.map(|name| node(&name, &request.shape, &labels, &[])), |_| {}).await?;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::api::connect;
 use crate::descriptor::Descriptor;
+use crate::error::Error;
 use crate::process::{State, boot_id};
 
 /// How long the apiserver may take to say that it is ready before it counts as silent.
@@ -23,7 +24,8 @@ pub enum Health {
 impl Health {
     /// Looks at the processes first, which costs microseconds and never hangs, then asks the apiserver.
     pub async fn of(descriptor: &Descriptor) -> Self {
-        if descriptor.boot_id != boot_id() {
+        // A cluster of others does not run on this machine.
+        if descriptor.boot_id != boot_id() && !descriptor.is_existing() {
             return Self::Rebooted;
         }
         let mut problems: Vec<String> = descriptor
@@ -43,6 +45,16 @@ impl Health {
         if problems.is_empty() { Self::Healthy } else { Self::Broken(problems) }
     }
 
+    /// Why the cluster cannot be used, with the fix; `None` when it is healthy.
+    pub fn error(&self, descriptor: &Descriptor) -> Option<Error> {
+        let problems = self.problems();
+        match *self {
+            Self::Healthy => None,
+            _ if descriptor.is_existing() => Some(Error::NotServing { server: descriptor.apiserver.clone(), problems }),
+            _ => Some(Error::Unhealthy { name: descriptor.name.clone(), problems }),
+        }
+    }
+
     /// What is wrong, in words; empty when nothing is.
     pub fn problems(&self) -> Vec<String> {
         match self {
@@ -55,8 +67,17 @@ impl Health {
 
 async fn ready(descriptor: &Descriptor) -> Result<(), String> {
     let client = connect(descriptor).await.map_err(|error| error.to_string())?;
-    let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
-    match tokio::time::timeout(PATIENCE, client.request_text(request)).await {
+    let ask = async |path| {
+        client.request_text(http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?).await
+    };
+    let asked = async {
+        match ask("/readyz").await {
+            // Who may not read /readyz on a cluster of others may read /version.
+            Err(kube::Error::Api(status)) if status.code == 403 => ask("/version").await,
+            answer => answer,
+        }
+    };
+    match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(format!("is not ready: {error}")),
         Err(_) => Err(format!("does not answer within {} s", PATIENCE.as_secs())),

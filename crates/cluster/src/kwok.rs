@@ -144,7 +144,7 @@ impl Kwok {
             apiserver: apiserver.trim_end_matches("/metrics").to_owned(),
             capabilities: ["simulated-nodes", "component-processes", "etcd-metrics"].map(str::to_owned).into(),
             versions: versions.iter().map(|(system, program)| ((*system).to_owned(), self.pinned(program))).collect(),
-            settings: self.settings.clone(),
+            settings: Some(self.settings.clone()),
             programs: programs.collect(),
             components,
             repairs: Vec::new(),
@@ -209,7 +209,8 @@ impl Provider for Kwok {
         if shell.is_dry() {
             return Ok(descriptor.clone());
         }
-        let components = components(&cluster_dir(&descriptor.name, directory), &descriptor.settings)?;
+        let settings = descriptor.settings.as_ref().unwrap_or(&self.settings);
+        let components = components(&cluster_dir(&descriptor.name, directory), settings)?;
         Ok(Descriptor { components, ..descriptor.clone() })
     }
 

@@ -143,6 +143,17 @@ impl Lease {
             .collect()
     }
 
+    /// The runs that living processes of this state directory belong to, on whatever cluster.
+    pub(crate) fn live_runs(locks: &Path) -> Vec<String> {
+        let entries = fs::read_dir(locks).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".holders")?.to_owned()));
+        let mut runs: Vec<String> =
+            names.flat_map(|name| Self::holders(locks, &name)).filter_map(|holder| holder.run_id).collect();
+        runs.sort();
+        runs.dedup();
+        runs
+    }
+
     /// Removes the cards of dead holders; returns how many there were.
     pub(crate) fn sweep(locks: &Path) -> usize {
         let directories = fs::read_dir(locks).into_iter().flatten().flatten();
@@ -183,6 +194,16 @@ mod tests {
         }
         drop((held, next));
         assert!(take(dir.path(), Mode::Exclusive).is_ok());
+    }
+
+    #[test]
+    fn the_runs_of_living_holders_are_known_whatever_they_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let take = |name, run| Lease::try_take(dir.path(), name, Mode::Exclusive, "a_row", run).unwrap().unwrap();
+        let held = [take("_run", Some("run-1")), take("one", Some("run-1")), take("two", None)];
+        assert_eq!(Lease::live_runs(dir.path()), ["run-1"]);
+        drop(held);
+        assert!(Lease::live_runs(dir.path()).is_empty());
     }
 
     #[test]

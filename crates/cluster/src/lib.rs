@@ -5,15 +5,19 @@
 //! their fixture. Everything that changes a machine goes through a
 //! [`Shell`], which can print the transcript instead.
 
+mod access;
 mod api;
 mod descriptor;
 mod error;
+mod existing;
 mod fault;
 mod fixtures;
 mod health;
 mod kwok;
 mod lease;
+mod needs;
 mod nodes;
+mod preflight;
 mod process;
 mod provider;
 mod proxy;
@@ -21,18 +25,22 @@ mod settings;
 mod shell;
 mod sweep;
 
+pub use access::Access;
 pub use api::{connect, connect_to, quiet_config};
-pub use descriptor::{Component, Descriptor, ProgramUsed, SCHEMA};
+pub use descriptor::{Component, Descriptor, EXISTING, ProgramUsed, SCHEMA};
 pub use error::{Error, Result};
+pub use existing::simulates_nodes;
 pub use fault::Faults;
-pub use fixtures::{Fixtures, Status, Up, UpRequest};
+pub use fixtures::{Down, Fixtures, Status, Up, UpRequest};
 pub use health::Health;
 pub use kwok::{Kwok, PROGRAMS};
 pub use lease::{Holder, Lease, Mode};
+pub use needs::{FREE_OBJECTS, Leave, METRICS, Needs, Right, SIMULATED_NODES};
 pub use nodes::{NodeShape, POOL_LABEL, create_nodes, node};
+pub use preflight::{NodeCount, Preflight};
 pub use process::{Process, State, Usage};
 pub use provider::Provider;
 pub use proxy::Proxy;
 pub use settings::Settings;
 pub use shell::Shell;
-pub use sweep::{RUN_LABEL, Swept, TEST_LABEL, sweep_files, sweep_objects};
+pub use sweep::{OWNER_LABEL, RUN_LABEL, Swept, TEST_LABEL, sweep_files};

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 /// Label of the nodes that `cluster up --nodes` made: they belong to the fixture and not to a trial.
 pub const POOL_LABEL: &str = "kubedyno.io/pool";
 
+/// The annotation of the nodes that kwok simulates.
+pub(crate) const ANNOTATION: &str = "kwok.x-k8s.io/node";
+
 /// Creates under way at once. kwok and the apiserver of a 2-core machine are saturated by 8; more only queue.
 const AT_ONCE: usize = 8;
 
@@ -56,7 +59,7 @@ pub fn node(name: &str, shape: &NodeShape, labels: &[(&str, &str)], taints: &[(&
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             labels: Some(labels.collect()),
-            annotations: Some(BTreeMap::from([("kwok.x-k8s.io/node".to_owned(), "fake".to_owned())])),
+            annotations: Some(BTreeMap::from([(ANNOTATION.to_owned(), "fake".to_owned())])),
             ..ObjectMeta::default()
         },
         spec: Some(NodeSpec { taints: Some(taints.collect()), ..NodeSpec::default() }),
@@ -68,10 +71,10 @@ pub fn node(name: &str, shape: &NodeShape, labels: &[(&str, &str)], taints: &[(&
     }
 }
 
-/// Creates nodes, several at once; one that exists already is fine. `created` is told of each, in no order.
+/// Creates nodes, several at once. `created` is told of each, in no order.
 ///
 /// # Errors
-/// The first refusal that is not "already exists".
+/// The first refusal. One that exists already is one: it is not the caller's.
 pub async fn create_nodes(
     client: &Client,
     nodes: impl IntoIterator<Item = Node>,
@@ -82,17 +85,20 @@ pub async fn create_nodes(
     stream::iter(nodes)
         .map(async |node| {
             let name = node.metadata.name.clone().unwrap_or_default();
-            match api.create(&PostParams::default(), &node).await {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 409 => {}
-                Err(error) => return Err(Error::api(format!("cannot create node {name}"))(error)),
-            }
+            let made = api.create(&PostParams::default(), &node).await;
+            made.map_err(Error::api(format!("cannot create node {name}")))?;
             created(&name);
             Ok(())
         })
         .buffer_unordered(AT_ONCE)
         .try_fold(0, async |n, ()| Ok(n + 1))
         .await
+}
+
+/// Whether a node is Ready.
+pub(crate) fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::{Api, Client};
 use serde::Serialize;
 
@@ -16,6 +16,10 @@ pub const RUN_LABEL: &str = "kubedyno.io/run-id";
 
 /// Label of everything that a trial makes: the test that made it.
 pub const TEST_LABEL: &str = "kubedyno.io/test";
+
+/// Label of the namespaces and nodes that a trial makes: the state directory that sweeps them when their run is dead. On
+/// a cluster of others, what carries another owner belongs to somebody else's run.
+pub const OWNER_LABEL: &str = "kubedyno.io/owner";
 
 /// How long namespaces and nodes may take to go.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -46,20 +50,22 @@ impl Swept {
     }
 }
 
-/// Removes every namespace and node that carries [`RUN_LABEL`], and waits until they are gone. The caller holds the
-/// exclusive lease, so what carries the label belongs to no living trial.
+/// Removes every namespace and node that carries [`RUN_LABEL`] and `owner`, except those of the runs in `alive`, and
+/// waits until they are gone. The caller holds the exclusive lease of the cluster.
 ///
 /// # Errors
 /// When the apiserver refuses, or something is still there after five minutes.
-pub async fn sweep_objects(client: &Client) -> Result<Swept> {
-    let labelled = ListParams::default().labels(RUN_LABEL);
+pub(crate) async fn sweep_objects(client: &Client, owner: &str, alive: &[String]) -> Result<Swept> {
+    let labelled = ListParams::default().labels(&selector(owner, alive));
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let nodes: Api<Node> = Api::all(client.clone());
     let found = namespaces.list_metadata(&labelled).await.map_err(Error::api("cannot list namespaces"))?;
     for namespace in &found.items {
         let name = namespace.metadata.name.as_deref().unwrap_or_default();
         empty(client, name).await?;
-        match namespaces.delete(name, &DeleteParams::background()).await {
+        // Of that very namespace: another one of the same name would be somebody else's.
+        let this = Preconditions { uid: namespace.metadata.uid.clone(), resource_version: None };
+        match namespaces.delete(name, &DeleteParams::background().preconditions(this)).await {
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
             other => drop(other.map_err(Error::api(format!("cannot delete namespace {name}")))?),
         }
@@ -88,6 +94,11 @@ pub async fn sweep_objects(client: &Client) -> Result<Swept> {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Ok(swept)
+}
+
+fn selector(owner: &str, alive: &[String]) -> String {
+    let spared = if alive.is_empty() { String::new() } else { format!(",{RUN_LABEL} notin ({})", alive.join(",")) };
+    format!("{RUN_LABEL},{OWNER_LABEL}={owner}{spared}")
 }
 
 /// Ends the pods of a namespace at once. Left to the controller manager, a pod that no kubelet ends holds its namespace
@@ -121,4 +132,16 @@ pub fn sweep_files(directory: &Path) -> usize {
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(".tmp-") && old(entry))
         .filter(|entry| std::fs::remove_file(entry.path()).is_ok())
         .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_swept_is_of_this_owner_and_of_no_living_run() {
+        assert_eq!(selector("me", &[]), "kubedyno.io/run-id,kubedyno.io/owner=me");
+        let spared = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(selector("me", &spared), "kubedyno.io/run-id,kubedyno.io/owner=me,kubedyno.io/run-id notin (a,b)");
+    }
 }

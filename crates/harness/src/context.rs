@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cluster::{Descriptor, Fixtures};
+use cluster::{Descriptor, Fixtures, Leave};
 
 use crate::error::{Error, Result};
 
 /// Variable with the overrides of `--set`, a JSON object.
 pub const SUITE_SETS: &str = "KUBEDYNO_SET";
+
+/// Variable with what the user gave leave for on a cluster of others: `nodes`, `load`, or both with a comma between.
+pub const LEAVE: &str = "KUBEDYNO_ALLOW";
 
 /// The run that a test belongs to.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct Context {
     pub profile: String,
     /// Overrides of parameters.
     pub sets: BTreeMap<String, String>,
+    /// What the user gave leave for on a cluster of others.
+    pub leave: Leave,
 }
 
 impl Context {
@@ -31,7 +36,10 @@ impl Context {
     pub fn from_env() -> Result<Self> {
         let sets = std::env::var(SUITE_SETS).unwrap_or_default();
         let sets = if sets.is_empty() { Ok(BTreeMap::new()) } else { serde_json::from_str(&sets) };
+        let leave = std::env::var(LEAVE).unwrap_or_default();
+        let may = |what| leave.split(',').any(|allowed| allowed == what);
         Ok(Self {
+            leave: Leave { nodes: may("nodes"), load: may("load") },
             run_id: variable("KUBEDYNO_RUN_ID")?,
             results: variable("KUBEDYNO_RESULTS")?.into(),
             profile: std::env::var("NEXTEST_PROFILE").unwrap_or_else(|_| "default".to_owned()),

@@ -9,6 +9,7 @@ mod inject;
 mod judge;
 mod lines;
 mod observe;
+mod opening;
 mod parameters;
 mod phase;
 mod scrape;
@@ -17,7 +18,7 @@ mod trial;
 mod watch;
 mod yardstick;
 
-pub use context::{Context, SUITE_SETS, fixture};
+pub use context::{Context, LEAVE, SUITE_SETS, fixture};
 pub use error::{Error, Result};
 pub use inject::Injection;
 pub use parameters::{Cost, Rows};

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use cluster::Needs;
 use measure::BudgetError;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// The rows of a `parameters.toml`: `[row.NAME]` tables, and what each takes in `[cost.NAME]`.
+/// The rows of a `parameters.toml`: `[row.NAME]` tables, what each takes in `[cost.NAME]`, and in `[needs.NAME]` what it
+/// needs of a cluster of others.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rows {
@@ -15,6 +17,18 @@ pub struct Rows {
     rows: BTreeMap<String, toml::Table>,
     #[serde(default, rename = "cost")]
     costs: BTreeMap<String, Cost>,
+    #[serde(default, rename = "needs")]
+    needs: BTreeMap<String, Factors>,
+}
+
+/// Parameters whose product is the number of objects that a row creates.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Factors {
+    #[serde(default)]
+    nodes: Vec<String>,
+    #[serde(default)]
+    pods: Vec<String>,
 }
 
 /// What a row was measured to take, for whoever is about to start it.
@@ -44,6 +58,33 @@ impl Rows {
     /// What the row `name` takes, if it was measured.
     pub fn cost(&self, name: &str) -> Option<&Cost> {
         self.costs.get(name)
+    }
+
+    /// What the row `name` needs of a cluster of others, with `sets` applied; `None` for one that may only run on
+    /// clusters that this project made.
+    ///
+    /// # Errors
+    /// When its needs name a parameter that it does not have, or that is no count.
+    pub fn needs(&self, file: &str, name: &str, sets: &BTreeMap<String, String>) -> Result<Option<Needs>> {
+        let Some(factors) = self.needs.get(name) else { return Ok(None) };
+        let (_, parameters, _) = self.row::<toml::Table>(file, name, sets)?;
+        let product = |factors: &[String]| {
+            let counts = factors.iter().map(|factor| {
+                let count = parameters.get(factor).and_then(toml::Value::as_integer);
+                count.and_then(|count| u64::try_from(count).ok()).ok_or_else(|| {
+                    let message = format!("{file}: needs of row `{name}`: `{factor}` is no count among its parameters");
+                    Error::Environment(message)
+                })
+            });
+            let counts = counts.collect::<Result<Vec<u64>>>()?;
+            Ok::<_, Error>(counts.into_iter().reduce(u64::saturating_mul).unwrap_or(0))
+        };
+        Ok(Some(Needs { nodes: product(&factors.nodes)?, pods: product(&factors.pods)? }))
+    }
+
+    /// The rows that have needs.
+    pub fn with_needs(&self) -> impl Iterator<Item = &str> {
+        self.needs.keys().map(String::as_str)
     }
 
     /// Whether some row has the parameter `key`, and a value of the type of `value`.
@@ -126,6 +167,34 @@ mod tests {
         assert_eq!((row.nodes, row.image.as_str()), (5, "pause"));
         assert_eq!(table["nodes"], toml::Value::Integer(5));
         assert_eq!(overridden.len(), 1);
+    }
+
+    const NEEDY: &str = "[row.smoke]\nnodes = 200\ndeployments = 10\nreplicas = 100\nimage = \"pause\"\n\
+        [needs.smoke]\nnodes = [\"nodes\"]\npods = [\"deployments\", \"replicas\"]\n";
+
+    #[rstest]
+    #[case::as_it_stands("smoke", None, Some((200, 1000)))]
+    #[case::with_an_override("smoke", Some(("replicas", "3")), Some((200, 30)))]
+    #[case::one_that_needs_a_cluster_of_ours("other", None, None)]
+    fn what_a_row_needs_follows_from_its_parameters(
+        #[case] row: &str,
+        #[case] set: Option<(&str, &str)>,
+        #[case] needs: Option<(u64, u64)>,
+    ) {
+        let rows = Rows::parse("parameters.toml", NEEDY).unwrap();
+        let sets = set.map(|(key, value)| sets(key, value)).unwrap_or_default();
+        let found = rows.needs("parameters.toml", row, &sets).unwrap();
+        assert_eq!(found.map(|needs| (needs.nodes, needs.pods)), needs);
+    }
+
+    #[rstest]
+    #[case::unknown("pods = [\"deployment\"]", "needs of row `smoke`: `deployment` is no count among its parameters")]
+    #[case::no_count("pods = [\"image\"]", "needs of row `smoke`: `image` is no count among its parameters")]
+    fn needs_that_name_no_count_are_refused(#[case] pods: &str, #[case] message: &str) {
+        let text = NEEDY.replace("pods = [\"deployments\", \"replicas\"]", pods);
+        let rows = Rows::parse("parameters.toml", &text).unwrap();
+        let error = rows.needs("parameters.toml", "smoke", &BTreeMap::new()).unwrap_err().to_string();
+        assert_eq!(error, format!("parameters.toml: {message}"));
     }
 
     #[rstest]

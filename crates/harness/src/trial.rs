@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cluster::{Descriptor, Fixtures, Lease, Mode, RUN_LABEL, TEST_LABEL, quiet_config, sweep_objects};
+use cluster::{Descriptor, Fixtures, Lease, Mode, Needs, OWNER_LABEL, RUN_LABEL, TEST_LABEL, quiet_config};
 use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::inject::{Injection, Injections};
 use crate::judge;
 use crate::observe::Observer;
+use crate::opening::{opening_record, run_dir, unsupported};
 use crate::phase::{self, Account, After, Before, PhaseSpec};
 use crate::scrape::Counters;
 use crate::series;
@@ -45,8 +46,12 @@ pub struct Row {
     pub fixture: &'static str,
     /// The document that publishes the claims.
     pub document: Document,
+    /// What it needs of a cluster of others; `None` when it may only run on one that this project made.
+    pub needs: Option<Needs>,
     /// Stated differences between the document's set-up and this one.
     pub deviations: Vec<String>,
+    /// Those that come from how this project makes its own clusters.
+    pub deviations_of_our_clusters: Vec<String>,
     /// Figures of others to show beside ours.
     pub published: Vec<Published>,
     /// A directory of the run for records that are no results of it: those of rows that disturb what they measure.
@@ -68,6 +73,7 @@ pub struct Trial {
     clock: Instant,
     namespace: String,
     run_id: String,
+    owner: String,
     run_dir: RunDir,
     record: record::Trial,
     observer: Observer,
@@ -131,10 +137,22 @@ pub async fn judged(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>
     };
     // Whoever held the lease before may have repaired or replaced the cluster.
     let (descriptor, _) = fixture(row.fixture)?;
-    let health = cluster::Health::of(&descriptor).await;
-    if health != cluster::Health::Healthy {
-        let name = descriptor.name.clone();
-        return Err(cluster::Error::Unhealthy { name, problems: health.problems() }.into());
+    if let Some(error) = cluster::Health::of(&descriptor).await.error(&descriptor) {
+        return Err(error.into());
+    }
+    if descriptor.is_existing() {
+        if let Some(lacks) = Needs::lacks(row.needs.as_ref(), &descriptor.capabilities) {
+            return unsupported(&row, &context, &descriptor, &lacks);
+        }
+        // `cargo xtask run` refuses before anything starts; this is for whoever starts nextest by hand.
+        let wants = row.needs.map(|needs| needs.wants_leave(context.leave)).unwrap_or_default();
+        if !wants.is_empty() {
+            return Err(Error::Environment(format!(
+                "{what} must not run on {}: {}",
+                descriptor.apiserver,
+                wants.join("; ")
+            )));
+        }
     }
     let budgets = row.budgets.clone();
     let mut trial = Trial::begin(row, context, descriptor, fixtures).await?;
@@ -151,9 +169,8 @@ impl Trial {
         let kubeconfig = row.kubeconfig.as_ref().unwrap_or(&descriptor.kubeconfig);
         let client = counting_client(kubeconfig, Arc::clone(&requests)).await?;
         // The state that a trial starts from is proven, not hoped for: what dead trials left is gone before it begins.
-        sweep_objects(&client).await?;
-        let aside = row.aside.as_ref().map(|aside| context.results.join(aside));
-        let run_dir = RunDir::at(aside.unwrap_or(context.results.clone()));
+        fixtures.sweep(&client, Some(&context.run_id)).await?;
+        let run_dir = run_dir(&row, &context);
         let record = opening_record(&row, &context, &descriptor);
         run_dir.write_trial(&record)?;
         let progress = Arc::new(Mutex::new(String::from("starting")));
@@ -173,6 +190,7 @@ impl Trial {
             clock,
             namespace,
             run_id: context.run_id,
+            owner: fixtures.owner()?,
             run_dir,
             record,
             observer,
@@ -214,6 +232,13 @@ impl Trial {
     /// The labels that everything which the trial makes must carry.
     pub fn labels(&self) -> BTreeMap<String, String> {
         BTreeMap::from([(RUN_LABEL.to_owned(), self.run_id.clone()), (TEST_LABEL.to_owned(), self.record.test.clone())])
+    }
+
+    /// The labels of namespaces and nodes: with the owner, by which they are swept when their run is dead.
+    pub fn cluster_labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.labels();
+        labels.insert(OWNER_LABEL.to_owned(), self.owner.clone());
+        labels
     }
 
     /// The start of the trial, from which every stamp is an offset.
@@ -405,8 +430,11 @@ impl Trial {
 
     async fn make_namespace(&self) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let metadata =
-            ObjectMeta { name: Some(self.namespace.clone()), labels: Some(self.labels()), ..ObjectMeta::default() };
+        let metadata = ObjectMeta {
+            name: Some(self.namespace.clone()),
+            labels: Some(self.cluster_labels()),
+            ..ObjectMeta::default()
+        };
         let namespace = Namespace { metadata, ..Namespace::default() };
         namespaces
             .create(&PostParams::default(), &namespace)
@@ -426,32 +454,6 @@ impl Trial {
                 Err(error) => return Err(Error::api("cannot read the service account")(error)),
             }
         }
-    }
-}
-
-fn opening_record(row: &Row, context: &Context, descriptor: &Descriptor) -> record::Trial {
-    let json = |table: &toml::Table| {
-        let entries = table.iter().map(|(key, value)| (key.clone(), serde_json::to_value(value).unwrap_or_default()));
-        entries.collect::<BTreeMap<_, _>>()
-    };
-    record::Trial {
-        schema: record::SCHEMA,
-        run_id: context.run_id.clone(),
-        suite: row.suite.to_owned(),
-        test: row.test.clone(),
-        provider: descriptor.provider.clone(),
-        profile: context.profile.clone(),
-        document: row.document.clone(),
-        started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        reason: "before the first phase".to_owned(),
-        deviations: row.deviations.clone(),
-        parameters: json(&row.parameters),
-        overridden: json(&row.overridden),
-        versions: descriptor.versions.clone(),
-        settings: serde_json::to_value(&descriptor.settings).unwrap_or_default(),
-        programs: descriptor.programs.iter().filter_map(|program| serde_json::to_value(program).ok()).collect(),
-        published: row.published.clone(),
-        ..record::Trial::default()
     }
 }
 

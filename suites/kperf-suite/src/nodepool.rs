@@ -15,7 +15,8 @@ use measure::{Seen, StallRule};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// The pool's name: its nodes are `kperf-0`, `kperf-1`, …, as kperf names them.
+/// The pool's name, as kperf labels its nodes. Kperf names them `kperf-0`, `kperf-1`, …; these have the end of the run's
+/// id in between, because somebody may have such a pool on the same cluster.
 const POOL: &str = "kperf";
 /// Label of a pod: which writing of its Deployment's template it was made from.
 const GENERATION: &str = "kubedyno.io/generation";
@@ -192,6 +193,8 @@ struct Driver {
     client: kube::Client,
     deployments: Api<Deployment>,
     labels: BTreeMap<String, String>,
+    node_labels: BTreeMap<String, String>,
+    node_prefix: String,
     clock: std::time::Instant,
     nodes: Account,
     pods: Account,
@@ -204,6 +207,8 @@ impl Driver {
             client: trial.client().clone(),
             deployments: Api::namespaced(trial.client().clone(), trial.namespace()),
             labels: trial.labels(),
+            node_labels: trial.cluster_labels(),
+            node_prefix: format!("{POOL}-{}", trial.run_id().rsplit('-').next().unwrap_or_default()),
             clock: trial.clock(),
             nodes: nodes.clone(),
             pods: pods.clone(),
@@ -213,14 +218,14 @@ impl Driver {
     async fn create_nodes(&self) -> Result<()> {
         let NodePool { node_cpu: cpu, node_memory_gib: memory_gib, node_max_pods: max_pods, .. } = self.pool;
         let shape = NodeShape { cpu, memory_gib, max_pods };
-        let labels = self.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let labels = self.node_labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let labels: Vec<_> =
             labels.chain([("type", "kperf-virtualnodes"), ("alpha.kperf.io/nodepool", POOL)]).collect();
         let taints = [("kperf.io/nodepool", "fake", "NoSchedule")];
         let stamp = |name: &str, stage| self.nodes.ledger().mark(name, 0, stage, self.clock.elapsed(), Seen::Event);
         // The iterator is pulled when a request is about to be sent, so that is when the node is intended.
         let nodes = (0..self.pool.nodes).map(|i| {
-            let name = format!("{POOL}-{i}");
+            let name = self.node_name(i);
             stamp(&name, NODE_INTENDED);
             node(&name, &shape, &labels, &taints)
         });
@@ -266,13 +271,17 @@ impl Driver {
     async fn delete_nodes(&self) -> Result<()> {
         let api: Api<Node> = Api::all(self.client.clone());
         let delete = async |i: u32| {
-            let name = format!("{POOL}-{i}");
+            let name = self.node_name(i);
             let requested = self.clock.elapsed();
             self.nodes.ledger().mark(&name, 0, NODE_DELETE, requested, Seen::Event);
             let deleted = api.delete(&name, &DeleteParams::default()).await;
             deleted.map(drop).map_err(Error::api(format!("cannot delete node {name}")))
         };
         stream::iter(0..self.pool.nodes).map(delete).buffer_unordered(DELETES_AT_ONCE).try_collect().await
+    }
+
+    fn node_name(&self, i: u32) -> String {
+        format!("{}-{i}", self.node_prefix)
     }
 
     async fn each_deployment(

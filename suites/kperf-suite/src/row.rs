@@ -14,6 +14,17 @@ const PARAMETERS: &str = include_str!("../parameters.toml");
 const BUDGETS_FILE: &str = "suites/kperf-suite/budgets.toml";
 const BUDGETS: &str = include_str!("../budgets.toml");
 
+const DEVIATIONS: [&str; 4] = [
+    "One kwok controller simulates the whole pool; kperf runs one kwok pod per virtual node in a real cluster.",
+    "Nodes and pods are simulated: the step from scheduled to running is the simulation's own time, and no budget binds it.",
+    "Pods run at once; kperf's stages wait 1 s and a jitter of up to 5 s.",
+    "Nodes are as large as the document's example (32 CPU, 96 GiB), with upstream's default of 110 pods instead of 50.",
+];
+const DEVIATIONS_OF_OUR_CLUSTERS: [&str; 2] = [
+    "Kubernetes, kwok and etcd are the pinned versions; the document's example shows kwok v0.5.1.",
+    "etcd does not sync its disk, and the client rate limits of the controller manager and the scheduler are raised: see the settings in the record.",
+];
+
 /// The suite's parameters.
 ///
 /// # Errors
@@ -41,7 +52,8 @@ pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, NodePool), Error> {
 
 fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, NodePool), Error> {
     let sets = Context::from_env()?.sets;
-    let (pool, parameters, overridden) = parameters()?.row::<NodePool>(ROWS_FILE, test, &sets)?;
+    let rows = parameters()?;
+    let (pool, parameters, overridden) = rows.row::<NodePool>(ROWS_FILE, test, &sets)?;
     let row = Row {
         suite: env!("CARGO_PKG_NAME"),
         test: test.to_owned(),
@@ -50,7 +62,9 @@ fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row,
             title: "Getting started with kperf: kperf-virtualcluster nodepool".to_owned(),
             name: "003-kperf".to_owned(),
         },
-        deviations: deviations(),
+        needs: rows.needs(ROWS_FILE, test, &sets)?,
+        deviations: DEVIATIONS.map(str::to_owned).into(),
+        deviations_of_our_clusters: DEVIATIONS_OF_OUR_CLUSTERS.map(str::to_owned).into(),
         published: published(),
         aside,
         kubeconfig: None,
@@ -59,19 +73,6 @@ fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row,
         overridden,
     };
     Ok((row, pool))
-}
-
-fn deviations() -> Vec<String> {
-    [
-        "One kwok controller simulates the whole pool; kperf runs one kwok pod per virtual node in a real cluster.",
-        "Nodes and pods are simulated: the step from scheduled to running is the simulation's own time, and no budget binds it.",
-        "Pods run at once; kperf's stages wait 1 s and a jitter of up to 5 s.",
-        "Kubernetes, kwok and etcd are the pinned versions; the document's example shows kwok v0.5.1.",
-        "etcd does not sync its disk, and the client rate limits of the controller manager and the scheduler are raised: see the settings in the record.",
-        "Nodes are as large as the document's example (32 CPU, 96 GiB), with upstream's default of 110 pods instead of 50.",
-    ]
-    .map(str::to_owned)
-    .into()
 }
 
 fn published() -> Vec<Published> {

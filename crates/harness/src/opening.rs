@@ -1,0 +1,66 @@
+//! What is known of a trial before it runs: its record, and whether its cluster supports it at all.
+
+use std::collections::BTreeMap;
+
+use cluster::Descriptor;
+use measure::Verdict;
+use record::RunDir;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::trial::Row;
+
+/// The record of a row that its cluster does not support; nothing was created.
+pub(crate) fn unsupported(row: &Row, context: &Context, descriptor: &Descriptor, lacks: &str) -> Result<record::Trial> {
+    let mut record = opening_record(row, context, descriptor);
+    record.verdict = Some(Verdict::Unsupported);
+    record.reason = format!("needs {lacks}");
+    run_dir(row, context).write_trial(&record)?;
+    Ok(record)
+}
+
+/// Where the record of a row goes.
+pub(crate) fn run_dir(row: &Row, context: &Context) -> RunDir {
+    let aside = row.aside.as_ref().map(|aside| context.results.join(aside));
+    RunDir::at(aside.unwrap_or_else(|| context.results.clone()))
+}
+
+/// The record that a trial begins with.
+pub(crate) fn opening_record(row: &Row, context: &Context, descriptor: &Descriptor) -> record::Trial {
+    let json = |table: &toml::Table| {
+        let entries = table.iter().map(|(key, value)| (key.clone(), serde_json::to_value(value).unwrap_or_default()));
+        entries.collect::<BTreeMap<_, _>>()
+    };
+    record::Trial {
+        schema: record::SCHEMA,
+        run_id: context.run_id.clone(),
+        suite: row.suite.to_owned(),
+        test: row.test.clone(),
+        provider: descriptor.provider.clone(),
+        profile: context.profile.clone(),
+        document: row.document.clone(),
+        started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        reason: "before the first phase".to_owned(),
+        deviations: deviations(row, descriptor),
+        parameters: json(&row.parameters),
+        overridden: json(&row.overridden),
+        versions: descriptor.versions.clone(),
+        settings: serde_json::to_value(&descriptor.settings).unwrap_or_default(),
+        programs: descriptor.programs.iter().filter_map(|program| serde_json::to_value(program).ok()).collect(),
+        published: row.published.clone(),
+        ..record::Trial::default()
+    }
+}
+
+fn deviations(row: &Row, descriptor: &Descriptor) -> Vec<String> {
+    let of_others = [
+        "The cluster is not ours: its settings, its machines and who else loads it are unknown, and no component's CPU is seen.",
+        "The machine of this record is the one that measured; what the network in between costs is in every time.",
+        "API requests are those that one apiserver counted, other people's among them.",
+    ];
+    let of_provider = match descriptor.is_existing() {
+        true => of_others.map(str::to_owned).into(),
+        false => row.deviations_of_our_clusters.clone(),
+    };
+    [row.deviations.clone(), of_provider].concat()
+}
