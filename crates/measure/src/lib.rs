@@ -3,6 +3,7 @@
 //! Invariant: nothing here knows tokio, kube or a clock. Time enters as a value, so every rule can be tested with a
 //! history that is written down.
 
+pub mod arms;
 pub mod budget;
 pub mod ledger;
 pub mod progress;
