@@ -5,6 +5,7 @@
 
 pub mod arms;
 pub mod budget;
+pub mod gate;
 pub mod ledger;
 pub mod progress;
 pub mod promtext;
