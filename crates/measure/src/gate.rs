@@ -25,8 +25,9 @@
 //! and is then known without doubt; a time may not: equal ratios mean that its clock is too coarse, or that one arm was
 //! read twice.
 //!
-//! **What it cannot see.** Changes below the threshold, changes in the tail of a distribution that the metric averages
-//! away, and anything that both arms share. [`resample`] measures what it does see.
+//! **What it cannot see.** Changes below the threshold; changes in the tail of a distribution that the metric averages
+//! away; a disturbance that hits one repeat in ten of one arm, because the robust estimators, which outcomes name, set
+//! such repeats aside; and anything that both arms share. [`resample`] measures what it does see.
 
 pub mod resample;
 mod sentence;

@@ -1,6 +1,6 @@
 //! The statistics that a comparison and a gate stand on.
 //!
-//! - [`quantile`], [`hdr`]: where a distribution lies, and when its tail cannot be known;
+//! - [`mod@quantile`], [`hdr`]: where a distribution lies, and when its tail cannot be known;
 //! - [`paired`], [`ranks`], [`normality`]: two arms compared pair by pair, on the logarithm of their ratio;
 //! - [`bootstrap`]: the ratio of a quantile of two arms, which has no formula for its error;
 //! - [`drift`]: what the machine did while the arms took turns;
@@ -93,6 +93,9 @@ pub enum SampleError {
         /// The sample.
         value: f64,
     },
+    /// Samples between which no time passed.
+    #[error("the samples of each arm stand at one position: a trend needs several")]
+    OnePlace,
     /// Fewer samples than the method needs.
     #[error("{n} samples are fewer than the {needed} that this needs: run more repeats")]
     TooFew {

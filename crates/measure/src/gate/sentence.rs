@@ -2,6 +2,7 @@
 
 use super::{Answer, Better, Outcome};
 use crate::budget::Basis;
+use crate::stats::power::MOST_PAIRS;
 use crate::stats::{Estimator, Interval};
 
 /// One sentence with the answer about a metric and its figures. `sees_relevance` says whether this run could have seen
@@ -32,24 +33,22 @@ pub(super) fn of(outcome: &Outcome, better: Better, sees_relevance: bool) -> Str
             format!("{metric}: the same, {} {}, within {}", figure(*ratio), evidence(*interval), figure(*relevance))
         }
         Answer::CannotTell { more_pairs } => {
-            let needed = match (more_pairs, sees_relevance) {
-                (Some(1), false) => format!("1 more pair would show {}", figure(*relevance)),
-                (Some(n), false) => format!("{n} more pairs would show {}", figure(*relevance)),
-                (Some(1), true) => format!("1 more pair would show on which side of {} it is", figure(*relevance)),
-                (Some(n), true) => format!("{n} more pairs would show on which side of {} it is", figure(*relevance)),
-                (None, false) => {
-                    format!("no number of pairs would show {}: its spread is too large", figure(*relevance))
-                }
-                (None, true) => format!("it is too close to {} for any number of pairs", figure(*relevance)),
-            };
-            let seen = figure(outcome.detectable);
-            format!(
-                "{metric}: cannot tell: {} {}; this run could have seen {seen}; {needed}",
-                figure(*ratio),
-                evidence(*interval)
-            )
+            let (seen, needed) = (figure(outcome.detectable), needed(*more_pairs, &figure(*relevance), sees_relevance));
+            let evidence = evidence(*interval);
+            format!("{metric}: cannot tell: {} {evidence}; this run could have seen {seen}; {needed}", figure(*ratio))
         }
     }
+}
+
+fn needed(more_pairs: Option<usize>, relevance: &str, sees_relevance: bool) -> String {
+    let pairs = match more_pairs {
+        Some(1) => "1 more pair".to_owned(),
+        Some(n) => format!("{n} more pairs"),
+        None => format!("not even {MOST_PAIRS} pairs"),
+    };
+    let shown = if sees_relevance { "on which side of " } else { "" };
+    let is = if sees_relevance { " it is" } else { "" };
+    format!("{pairs} would show {shown}{relevance}{is}")
 }
 
 fn change(worse: bool, basis: Basis, better: Better) -> &'static str {

@@ -37,6 +37,11 @@ const NEAR: [f64; 8] = [0.12, 0.14, 0.13, 0.11, 0.15, 0.12, 0.14, 0.13];
     "create_pods_s: cannot tell: 1.14 x (95 % interval 1.13 to 1.15, 8 pairs); this run could have seen 1.16 x; \
      2 more pairs would show on which side of 1.15 x it is",
 )]
+#[case::hopeless(
+    &[2.5, -2.5, 1.5, -1.0, 2.2, 0.0, -2.0, 1.2],
+    "create_pods_s: cannot tell: 1.27 x (95 % interval 0.26 to 6.27, 8 pairs); this run could have seen 44.82 x; \
+     not even 1000 pairs would show 1.15 x",
+)]
 fn an_answer_reads_as_a_sentence(#[case] logs: &[f64], #[case] sentence: &str) {
     assert_eq!(judge_one(metric("create_pods_s", logs)).sentence, sentence);
 }

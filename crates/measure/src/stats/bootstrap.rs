@@ -6,7 +6,7 @@
 //! Bootstrap" (1993), chapter 13.
 //!
 //! It is the percentile interval and not the corrected one (BCa), because the correction rests on the jackknife, which
-//! does not converge for quantiles (Efron and Tibshirani, section 10.6). What a percentile interval promises, it keeps
+//! does not converge for quantiles (Efron and Tibshirani, chapter 11). What a percentile interval promises, it keeps
 //! with dozens of samples; with a handful it is too narrow, which is why these intervals are shown and no gate decides
 //! by them.
 //!
@@ -27,7 +27,7 @@ pub const LEAST_REPEATS: usize = 5;
 /// How samples are drawn again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resampling {
-    /// How many times: at least a thousand for an interval (Efron and Tibshirani, section 13.3).
+    /// How many times: at least a thousand for an interval (Efron and Tibshirani).
     pub draws: usize,
     /// What the draws follow from; kept with the result.
     pub seed: u64,

@@ -93,7 +93,7 @@ mod tests {
     use crate::stats::simulate::{Draws, share};
     use rstest::rstest;
 
-    /// The weights of eleven men, the first example of Shapiro and Wilk: W = 0.79, and 0.0067 by Royston's
+    /// The weights of eleven men, an example of Shapiro and Wilk: W = 0.79, and 0.0067 by Royston's
     /// approximation.
     const MEN: [f64; 11] = [148., 154., 158., 160., 161., 162., 166., 170., 182., 195., 236.];
 

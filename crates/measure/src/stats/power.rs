@@ -84,8 +84,8 @@ mod tests {
         LogRatios::of(&vec![1.0; logs.len()], &head).expect("good").mean(0.95)
     }
 
-    /// Pairs that a paired t test needs for 80 % power at a level of 0.05, as in Cohen, "Statistical Power Analysis",
-    /// and every program since: 34 for half a standard deviation, 15 for 0.8, 199 for a fifth.
+    /// Pairs that a paired t test needs for 80 % power at a level of 0.05, as G*Power gives them (Faul and others, 2007): 34
+    /// for half a standard deviation, 15 for 0.8, 199 for a fifth.
     #[rstest]
     #[case::medium(0.5, 34)]
     #[case::large(0.8, 15)]

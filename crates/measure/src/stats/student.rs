@@ -8,8 +8,9 @@ use statrs::function::erf::{erf_inv, erfc};
 
 /// The value that Student's t with `df` degrees of freedom stays below with probability `p`.
 pub(crate) fn t_quantile(p: f64, df: f64) -> f64 {
-    // Without degrees of freedom nothing is known about the spread, so no value is large enough.
-    StudentsT::new(0.0, 1.0, df).ok().and_then(|t| t.try_inverse_cdf(p).ok()).unwrap_or(f64::INFINITY)
+    // Without degrees of freedom, or of what is no probability, nothing is known: no value is large enough.
+    let t = StudentsT::new(0.0, 1.0, df).ok().filter(|_| (0.0..=1.0).contains(&p));
+    t.map_or(f64::INFINITY, |t| t.inverse_cdf(p))
 }
 
 /// The probability of a |t| at least as large as this one.
@@ -46,6 +47,14 @@ mod tests {
     fn quantiles_of_t_are_those_of_the_tables(#[case] p: f64, #[case] df: f64, #[case] t: f64) {
         assert!((t_quantile(p, df) - t).abs() < 6e-4, "{}", t_quantile(p, df));
         assert!((two_sided_p(t_quantile(p, df), df) - 2.0 * (1.0 - p)).abs() < 1e-8);
+    }
+
+    #[rstest]
+    #[case::no_degrees(0.975, 0.0)]
+    #[case::no_probability(f64::NAN, 4.0)]
+    #[case::certainty(1.0, 4.0)]
+    fn where_nothing_is_known_no_value_is_large_enough(#[case] p: f64, #[case] df: f64) {
+        assert!(t_quantile(p, df).is_infinite());
     }
 
     #[test]
