@@ -8,8 +8,7 @@
 //! size (Hoeffding's U-statistic, 1948; Politis, Romano and Wolf, "Subsampling", 1999).
 //!
 //! Drawing with replacement, as the bootstrap does, would not do here: a repeat that is in a gate twice agrees with
-//! itself, its spread looks smaller than it is, and at the level of a thousandth that a gate works at, the false alarms
-//! double.
+//! itself, so the spread looks smaller than it is, and false alarms go up at the levels that a gate works at.
 //!
 //! Of an A/A pool the labels mean nothing, but its finite repeats have a small difference of their own, which every
 //! gate drawn from it would find again. [`Labels::Exchanged`] swaps the arms of each block by a fair coin, which makes
