@@ -1,10 +1,12 @@
-//! What a measurement is, apart from how it is taken: accounts, quantiles, budgets and verdicts.
+//! What a measurement is, apart from how it is taken: accounts, statistics, budgets, verdicts and gates.
 //!
 //! Invariant: nothing here knows tokio, kube or a clock. Time enters as a value, so every rule can be tested with a
 //! history that is written down.
 
+pub mod arms;
 pub mod budget;
 pub mod gap;
+pub mod gate;
 pub mod ledger;
 pub mod progress;
 pub mod promtext;

@@ -1,94 +1,118 @@
-//! Exact quantiles of samples that are all at hand.
+//! The statistics that a comparison and a gate stand on.
+//!
+//! - [`mod@quantile`], [`hdr`]: where a distribution lies, and when its tail cannot be known;
+//! - [`paired`], [`ranks`], [`normality`]: two arms compared pair by pair, on the logarithm of their ratio;
+//! - [`bootstrap`]: the ratio of a quantile of two arms, which has no formula for its error;
+//! - [`drift`]: what the machine did while the arms took turns;
+//! - [`power`]: what a run of this size and spread could have seen, and how many more pairs would see more;
+//! - [`holm`], [`proportion`]: many tests at one error rate, and how well k of n is known.
+//!
+//! **Why log ratios.** A slowdown multiplies: what takes 1.3 x as long on a fast machine does so on a slow one, while
+//! the seconds differ. On the logarithm a factor is a shift, noise that is proportional becomes even, and swapping the
+//! arms only changes the sign, so that "1.25 x slower" and "0.8 x" are the same finding. The mean of log ratios is the
+//! log of the ratio of geometric means (Fleming and Wallace, "How not to lie with statistics", 1986).
+//!
+//! **Why pairs.** The two runs of a pair stand next to each other in time, so that the state of the machine, which
+//! varies more from hour to hour than most changes matter, is in both and cancels (Fisher, "The Design of Experiments",
+//! 1935).
+//!
+//! Nothing here draws a random number but from a seed that it is given: Xoshiro256++ (Blackman and Vigna, 2021), which
+//! is the same on every machine.
 
-use std::time::Duration;
+pub mod bootstrap;
+pub mod drift;
+pub mod hdr;
+pub mod holm;
+pub mod normality;
+pub mod paired;
+pub mod power;
+pub mod proportion;
+pub mod quantile;
+pub mod ranks;
+mod student;
+
+#[cfg(test)]
+pub(crate) mod simulate;
 
 use serde::{Deserialize, Serialize};
 
-/// Quantiles of a set of durations, in milliseconds, with the number of samples they rest on.
-///
-/// A quantile that the samples cannot carry is absent, never guessed: p99 of 20 samples is only their maximum under
-/// another name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Quantiles {
-    /// Number of samples.
-    pub n: usize,
-    /// Median.
-    pub p50_ms: Option<f64>,
-    /// 90th percentile; needs 10 samples.
-    pub p90_ms: Option<f64>,
-    /// 99th percentile; needs 100 samples.
-    pub p99_ms: Option<f64>,
-    /// The largest sample.
-    pub max_ms: Option<f64>,
+pub use hdr::Hdr;
+pub use paired::{Estimate, Estimator, LogRatios};
+pub use proportion::Rate;
+pub use quantile::{Quantiles, millis, quantile, samples_to_bound};
+
+/// A confidence interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+    /// The share of such intervals that hold the true value, as 0.95. A method on ranks or counts cannot hit every
+    /// level: then this is the level that was reached.
+    pub level: f64,
 }
 
-impl Quantiles {
-    /// Computes the quantiles of `samples`, which it sorts.
-    pub fn of(mut samples: Vec<Duration>) -> Self {
-        samples.sort_unstable();
-        let at = |p: f64| quantile(&samples, p).map(millis);
-        Self { n: samples.len(), p50_ms: at(0.5), p90_ms: at(0.9), p99_ms: at(0.99), max_ms: at(1.0) }
+impl Interval {
+    /// Whether `value` lies in the interval, ends included.
+    pub fn holds(&self, value: f64) -> bool {
+        self.low <= value && value <= self.high
+    }
+
+    /// The interval of `f(x)` for an increasing `f`.
+    #[must_use]
+    pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
+        Self { low: f(self.low), high: f(self.high), level: self.level }
     }
 }
 
-/// The nearest-rank quantile of sorted samples: the element at index `ceil(n * p) - 1`.
-///
-/// This is the estimator of kperf's report (`metrics` in Azure/kperf) and the first definition of Hyndman and Fan,
-/// "Sample Quantiles in Statistical Packages" (1996). `None` where there are fewer than `1 / (1 - p)` samples.
-pub fn quantile(sorted: &[Duration], p: f64) -> Option<Duration> {
-    let n = sorted.len();
-    // Two decimals past the largest percentile in use keep 1 / (1 - 0.99) at 100 and not at 99.999….
-    let needed = if p < 1.0 { (1.0 / (1.0 - p) * 1e6).round() / 1e6 } else { 1.0 };
-    if (n as f64) < needed {
-        return None;
-    }
-    let rank = (n as f64 * p).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied()
+/// Why samples cannot be compared.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SampleError {
+    /// One arm has no samples at all.
+    #[error("the {arm} arm has no samples: was it run?")]
+    Missing {
+        /// The arm's name.
+        arm: String,
+    },
+    /// The arms do not pair up.
+    #[error("{base} samples of base and {head} of head do not make pairs: drop the repeats that only one arm has")]
+    Unequal {
+        /// Samples of the base arm.
+        base: usize,
+        /// Samples of the head arm.
+        head: usize,
+    },
+    /// A sample that has no logarithm.
+    #[error("sample {index} of {arm} is {value}: a ratio needs finite samples above zero")]
+    NotPositive {
+        /// The arm's name.
+        arm: String,
+        /// Index of the sample in its arm, from 0.
+        index: usize,
+        /// The sample.
+        value: f64,
+    },
+    /// Samples between which no time passed.
+    #[error("the samples of each arm stand at one position: a trend needs several")]
+    OnePlace,
+    /// Fewer samples than the method needs.
+    #[error("{n} samples are fewer than the {needed} that this needs: run more repeats")]
+    TooFew {
+        /// Samples, or pairs of them.
+        n: usize,
+        /// How many there have to be.
+        needed: usize,
+    },
 }
 
-/// A duration in milliseconds.
-pub fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn one_to(n: u64) -> Vec<Duration> {
-        (1..=n).map(Duration::from_millis).collect()
+/// Refuses an arm that is empty or holds what has no logarithm.
+fn check_arm(arm: &str, samples: &[f64]) -> Result<(), SampleError> {
+    if samples.is_empty() {
+        return Err(SampleError::Missing { arm: arm.to_owned() });
     }
-
-    #[test]
-    fn nearest_rank_of_one_to_a_hundred_is_the_percentile_itself() {
-        let quantiles = Quantiles::of(one_to(100));
-        assert_eq!(quantiles.n, 100);
-        assert_eq!(quantiles.p50_ms, Some(50.0));
-        assert_eq!(quantiles.p90_ms, Some(90.0));
-        assert_eq!(quantiles.p99_ms, Some(99.0));
-        assert_eq!(quantiles.max_ms, Some(100.0));
-    }
-
-    #[test]
-    fn a_percentile_that_the_samples_cannot_carry_is_absent() {
-        let quantiles = Quantiles::of(one_to(99));
-        assert_eq!(quantiles.p99_ms, None);
-        assert!(quantiles.p90_ms.is_some());
-        assert_eq!(Quantiles::of(Vec::new()), Quantiles::default());
-    }
-
-    proptest! {
-        #[test]
-        fn a_quantile_is_a_sample_and_at_least_its_share_lies_at_or_below_it(
-            mut millis in prop::collection::vec(0u64..10_000, 100..400), p in 0.01f64..0.99,
-        ) {
-            millis.sort_unstable();
-            let sorted: Vec<Duration> = millis.into_iter().map(Duration::from_millis).collect();
-            let q = quantile(&sorted, p).expect("enough samples");
-            let at_or_below = sorted.iter().filter(|sample| **sample <= q).count();
-            prop_assert!(sorted.contains(&q));
-            prop_assert!(at_or_below as f64 >= p * sorted.len() as f64);
-        }
+    match samples.iter().position(|value| !(value.is_finite() && *value > 0.0)) {
+        Some(index) => Err(SampleError::NotPositive { arm: arm.to_owned(), index, value: samples[index] }),
+        None => Ok(()),
     }
 }

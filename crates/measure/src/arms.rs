@@ -1,0 +1,217 @@
+//! The order in which the arms of a comparison run.
+//!
+//! Two arms run as ABBA: the second half of a block is the first in reverse, so that a machine that gets slower (or
+//! warmer, or fuller) at a steady rate costs both arms the same. Which of them begins a block is drawn, so that no
+//! rhythm of the machine can side with one arm, and so that two arms that are the same are exchangeable, which is what
+//! the tests of [`crate::stats::paired`] rest on.
+//!
+//! More arms run in the rows of a Williams design (Williams, "Experimental designs balanced for the estimation of
+//! residual effects of treatments", 1949): every arm stands at every place equally often, and follows every other arm
+//! equally often, so that what one arm leaves behind (a full cache, a compacted store) falls on all others alike. For
+//! two arms that is ABBA. One row is one repeat: its runs are neighbours, and are compared with each other. The rows of
+//! a block and the names in it are drawn from the seed.
+//!
+//! Warm-up rounds come first, and their samples are thrown away.
+
+use rand::SeedableRng;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+/// The runs of a comparison, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// What the order follows from.
+    pub seed: u64,
+    /// The runs.
+    pub runs: Vec<Run>,
+}
+
+/// One run of one arm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The arm's name.
+    pub arm: String,
+    /// What the run counts as.
+    pub round: Round,
+    /// Its place among all runs, warm-up included, from 0.
+    pub position: usize,
+}
+
+/// What a run counts as. Every arm runs once a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Round {
+    /// Thrown away; from 0.
+    WarmUp(usize),
+    /// Measured; from 0. The runs of one repeat are compared with each other.
+    Repeat(usize),
+}
+
+/// Why there is no schedule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// Nothing to compare.
+    #[error("{0} arms cannot be compared: name at least two")]
+    TooFewArms(usize),
+    /// Two arms of one name.
+    #[error("arm `{0}` is named twice: samples could not be told apart")]
+    Twice(String),
+    /// Nothing to measure.
+    #[error("0 repeats measure nothing: ask for at least one")]
+    NoRepeats,
+}
+
+impl Schedule {
+    /// The order of `repeats` measured rounds of `arms` after `warm_up` rounds that are thrown away.
+    ///
+    /// The order is balanced where `repeats` is a multiple of [`block`]; otherwise the last block is cut short.
+    ///
+    /// # Errors
+    /// Fewer than two arms, two of one name, no repeats.
+    pub fn new(arms: &[&str], repeats: usize, warm_up: usize, seed: u64) -> Result<Self, ScheduleError> {
+        if arms.len() < 2 {
+            return Err(ScheduleError::TooFewArms(arms.len()));
+        }
+        if let Some(twice) = (1..arms.len()).find(|i| arms[..*i].contains(&arms[*i])) {
+            return Err(ScheduleError::Twice(arms[twice].to_owned()));
+        }
+        if repeats == 0 {
+            return Err(ScheduleError::NoRepeats);
+        }
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut rows: Vec<Vec<usize>> = Vec::new();
+        while rows.len() < repeats {
+            rows.extend(drawn_block(arms.len(), &mut rng));
+        }
+        let warm_ups = (0..warm_up).map(|round| (Round::WarmUp(round), (0..arms.len()).collect()));
+        let measured = rows.into_iter().take(repeats).enumerate().map(|(i, row)| (Round::Repeat(i), row));
+        let in_order = warm_ups.chain(measured).flat_map(|(round, row)| row.into_iter().map(move |arm| (round, arm)));
+        let runs =
+            in_order.enumerate().map(|(position, (round, arm))| Run { arm: arms[arm].to_owned(), round, position });
+        Ok(Self { seed, runs: runs.collect() })
+    }
+}
+
+/// How many repeats make a balanced block of so many arms: as many as there are arms, or twice as many where their
+/// number is odd.
+pub fn block(arms: usize) -> usize {
+    if arms.is_multiple_of(2) { arms } else { 2 * arms }
+}
+
+/// The rows of a Williams design, with names and rows in drawn order.
+fn drawn_block(arms: usize, rng: &mut Xoshiro256PlusPlus) -> Vec<Vec<usize>> {
+    let mut names: Vec<usize> = (0..arms).collect();
+    names.shuffle(rng);
+    let mut rows: Vec<Vec<usize>> =
+        williams(arms).into_iter().map(|row| row.into_iter().map(|arm| names[arm]).collect()).collect();
+    rows.shuffle(rng);
+    rows
+}
+
+/// 0, 1, k-1, 2, k-2, … and its shifts; where k is odd, each in reverse as well.
+fn williams(arms: usize) -> Vec<Vec<usize>> {
+    let zigzag = (0..arms).map(|i| if i % 2 == 1 { i.div_ceil(2) } else { (arms - i / 2) % arms });
+    let first: Vec<usize> = zigzag.collect();
+    let shifted = (0..arms).map(|shift| first.iter().map(|arm| (arm + shift) % arms).collect::<Vec<_>>());
+    if arms.is_multiple_of(2) {
+        shifted.collect()
+    } else {
+        shifted.flat_map(|row| [row.iter().rev().copied().collect(), row]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use std::collections::BTreeMap;
+
+    const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
+
+    fn order(schedule: &Schedule) -> String {
+        schedule.runs.iter().map(|run| run.arm.as_str()).collect()
+    }
+
+    #[test]
+    fn two_arms_run_as_abba_or_baab() {
+        let seen: BTreeMap<String, usize> = (0..100).fold(BTreeMap::new(), |mut seen, seed| {
+            *seen.entry(order(&Schedule::new(&["a", "b"], 2, 0, seed).expect("two"))).or_default() += 1;
+            seen
+        });
+        assert_eq!(seen.keys().collect::<Vec<_>>(), ["abba", "baab"]);
+        assert!(seen.values().all(|n| *n > 25), "{seen:?}");
+    }
+
+    #[test]
+    fn a_steady_drift_costs_two_arms_the_same() {
+        let schedule = Schedule::new(&["base", "head"], 10, 1, 7).expect("two");
+        let places = |arm: &str| -> usize {
+            let measured = schedule.runs.iter().filter(|run| run.arm == arm && matches!(run.round, Round::Repeat(_)));
+            measured.map(|run| run.position).sum()
+        };
+        assert_eq!(places("base"), places("head"));
+    }
+
+    #[test]
+    fn warm_up_comes_first_and_is_told_apart() {
+        let schedule = Schedule::new(&["a", "b"], 3, 2, 1).expect("two");
+        let rounds: Vec<Round> = schedule.runs.iter().map(|run| run.round).collect();
+        assert_eq!(order(&schedule)[..4], *"abab");
+        assert_eq!(
+            rounds[..5],
+            [Round::WarmUp(0), Round::WarmUp(0), Round::WarmUp(1), Round::WarmUp(1), Round::Repeat(0)]
+        );
+        assert_eq!(schedule.runs.len(), 10);
+    }
+
+    /// Every arm at every place, and after every other arm, equally often.
+    #[rstest]
+    #[case::two(2)]
+    #[case::three(3)]
+    #[case::four(4)]
+    #[case::five(5)]
+    #[case::six(6)]
+    #[case::seven(7)]
+    fn a_block_is_balanced_for_places_and_for_what_went_before(#[case] arms: usize) {
+        let schedule = Schedule::new(&NAMES[..arms], block(arms), 0, 3).expect("arms");
+        let rows: Vec<&[Run]> = schedule.runs.chunks(arms).collect();
+        let mut places = BTreeMap::new();
+        let mut follows = BTreeMap::new();
+        for row in &rows {
+            row.iter().enumerate().for_each(|(i, run)| *places.entry((&run.arm, i)).or_insert(0) += 1);
+            row.windows(2).for_each(|two| *follows.entry((&two[0].arm, &two[1].arm)).or_insert(0) += 1);
+        }
+        let each = block(arms) / arms;
+        assert_eq!((places.len(), follows.len()), (arms * arms, arms * (arms - 1)));
+        assert!(places.values().chain(follows.values()).all(|n| *n == each), "{places:?} {follows:?}");
+    }
+
+    #[rstest]
+    #[case::one_arm(&["a"], 5, "1 arms cannot be compared: name at least two")]
+    #[case::twice(&["a", "b", "a"], 5, "arm `a` is named twice: samples could not be told apart")]
+    #[case::no_repeats(&["a", "b"], 0, "0 repeats measure nothing: ask for at least one")]
+    fn what_cannot_be_compared_is_refused(#[case] arms: &[&str], #[case] repeats: usize, #[case] message: &str) {
+        assert_eq!(Schedule::new(arms, repeats, 0, 1).expect_err("bad").to_string(), message);
+    }
+
+    proptest! {
+        #[test]
+        fn every_arm_runs_once_a_round_and_the_seed_is_the_order(
+            arms in 2usize..8, repeats in 1usize..30, warm_up in 0usize..3, seed: u64,
+        ) {
+            let schedule = Schedule::new(&NAMES[..arms], repeats, warm_up, seed).expect("arms");
+            prop_assert_eq!(&schedule, &Schedule::new(&NAMES[..arms], repeats, warm_up, seed).expect("arms"));
+            prop_assert_eq!(schedule.runs.len(), arms * (repeats + warm_up));
+            for (i, round) in schedule.runs.chunks(arms).enumerate() {
+                let mut names: Vec<&str> = round.iter().map(|run| run.arm.as_str()).collect();
+                names.sort_unstable();
+                prop_assert_eq!(names, NAMES[..arms].to_vec());
+                let counts_as = if i < warm_up { Round::WarmUp(i) } else { Round::Repeat(i - warm_up) };
+                prop_assert!(round.iter().all(|run| run.round == counts_as));
+            }
+            prop_assert!(schedule.runs.iter().enumerate().all(|(i, run)| run.position == i));
+        }
+    }
+}
