@@ -5,6 +5,7 @@
 
 mod existing;
 mod machine;
+mod soak;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
