@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use measure::{Judged, Missing, Quantiles, Verdict};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Version of the schema of `run.json` and of the trial records.
 pub const SCHEMA: u32 = 1;
 
 /// `trials/<suite>/<test>.json`: one run of one test function.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Trial {
     /// [`SCHEMA`] of the writer.
     pub schema: u32,
@@ -66,7 +67,7 @@ pub struct Trial {
 }
 
 /// The document that a suite checks.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Document {
     /// Its title.
     pub title: String,
@@ -75,7 +76,7 @@ pub struct Document {
 }
 
 /// A named part of a trial.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseRecord {
     /// Its name.
     pub name: String,
@@ -128,7 +129,7 @@ pub struct PhaseRecord {
 }
 
 /// When shares of the objects were done, in seconds from the start of the phase.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ProgressTimes {
     /// Half of them.
     pub t50_s: Option<f64>,
@@ -141,7 +142,7 @@ pub struct ProgressTimes {
 }
 
 /// One of the slowest objects.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SlowObject {
     /// Its name.
     pub name: String,
@@ -150,7 +151,7 @@ pub struct SlowObject {
 }
 
 /// What a component used in a phase.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentUse {
     /// CPU seconds.
     pub cpu_s: f64,
@@ -159,7 +160,7 @@ pub struct ComponentUse {
 }
 
 /// A figure that others published.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Published {
     /// What it is a figure of.
     pub figure: String,
@@ -172,7 +173,7 @@ pub struct Published {
 }
 
 /// What a watch went through.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct WatchRecord {
     /// Events read.
     pub events: u64,
@@ -189,7 +190,7 @@ pub struct WatchRecord {
 }
 
 /// What the machine did during a trial.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct MachineUse {
     /// Share of its CPU time that was busy, 0 to 1.
     pub busy_share: f64,
@@ -204,7 +205,7 @@ pub struct MachineUse {
 }
 
 /// What the harness itself cost.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct HarnessUse {
     /// CPU seconds.
     pub cpu_s: f64,

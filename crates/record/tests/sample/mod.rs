@@ -1,0 +1,305 @@
+//! Runs made up for tests and benches: the files of a virtual node pool, as a run leaves them, with every field filled.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use measure::budget::{Direction, Role};
+use measure::{Judged, Missing, Quantiles, Verdict};
+use record::{
+    ComponentUse, Document, Expected, Fingerprint, HarnessUse, MachineUse, PhaseRecord, ProgressTimes, Published, Run,
+    RunDir, SCHEMA, SlowObject, State, Trial, WatchRecord,
+};
+use serde_json::json;
+
+/// The suite of every row.
+pub(crate) const SUITE: &str = "kperf-suite";
+const COMPONENTS: [(&str, f64); 5] = [
+    ("etcd", 0.21),
+    ("kube-apiserver", 0.94),
+    ("kube-controller-manager", 0.3),
+    ("kube-scheduler", 0.17),
+    ("kwok-controller", 0.26),
+];
+const STAGES: [&str; 4] = ["intended", "observed", "scheduled", "running"];
+
+/// How a row ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Every budget met.
+    Passed,
+    /// A gate missed.
+    Missed,
+    /// The last phase stops short of its end.
+    Stalled,
+    /// The process went before it judged.
+    Killed,
+}
+
+/// Writes a run with these rows, each with two phases of `pods` pods.
+pub(crate) fn write_run(directory: &RunDir, rows: &[(&str, Ending)], pods: usize) {
+    for (test, ending) in rows {
+        write_row(directory, test, *ending, pods);
+    }
+    let expected = rows.iter().map(|(test, _)| Expected { suite: SUITE.to_owned(), test: (*test).to_owned() });
+    let run = Run {
+        schema: SCHEMA,
+        run_id: "20261123-014500-4f2a".to_owned(),
+        state: State::Complete,
+        started_at: "2026-11-23T01:45:00Z".to_owned(),
+        wall_s: Some(61.5),
+        command: ["cargo", "xtask", "run", "kperf"].map(str::to_owned).into(),
+        git_revision: "0123456789ab".to_owned(),
+        kubedyno_version: "0.1.0".to_owned(),
+        profile: "default".to_owned(),
+        nextest_run_id: None,
+        fingerprint: Fingerprint {
+            cpu_model: "Example CPU".to_owned(),
+            cpus: 2,
+            memory_bytes: 8 << 30,
+            kernel: "6.12.0".to_owned(),
+            os: "Example Linux 13".to_owned(),
+            architecture: "x86_64".to_owned(),
+        },
+        seeds: BTreeMap::from([("arrivals".to_owned(), 7)]),
+        expected: expected.collect(),
+        not_selected: vec!["kperf-suite nodepool_published: needs profile published".to_owned()],
+        trials: Vec::new(),
+    };
+    directory.write_json(&directory.run_json(), &run).unwrap();
+}
+
+/// Writes one row's record and series.
+pub(crate) fn write_row(directory: &RunDir, test: &str, ending: Ending, pods: usize) {
+    let mut series = Series { directory, prefix: format!("series/{SUITE}.{test}"), files: Vec::new() };
+    let made = if ending == Ending::Stalled { pods * 9 / 10 } else { pods };
+    let pace = 8.0 / pods.max(1) as f64;
+    let starts = [1.0, 11.0];
+    let pods_of = [Pods::make("a", pods, starts[0], pace), Pods::make("b", made, starts[1], pace)];
+    let mut csv = format!("name,cohort,{}\n", STAGES.join(","));
+    pods_of.iter().for_each(|pods| pods.write(&mut csv));
+    let mut phases = Vec::new();
+    for (index, name) in ["create-pods", "roll-pods"].into_iter().enumerate() {
+        phases.push(pods_of[index].phase(name, pods, starts[index]));
+        series.write(&format!("{name}.progress"), &pods_of[index].progress(starts[index]));
+    }
+    let wall_s = if ending == Ending::Stalled { 80.0 } else { 21.0 };
+    if ending != Ending::Killed {
+        series.write("pods.ledger", &csv);
+        series.write("components", &components(wall_s));
+    }
+    let files = series.files;
+    directory.write_trial(&trial(test, ending, phases, wall_s, files)).unwrap();
+}
+
+fn trial(test: &str, ending: Ending, phases: Vec<PhaseRecord>, wall_s: f64, files: Vec<String>) -> Trial {
+    let (verdict, reason) = match ending {
+        Ending::Passed => (Some(Verdict::Pass), "2 budgets met: create-pods 8.1 s, roll-pods 8.1 s".to_owned()),
+        Ending::Missed => {
+            (Some(Verdict::Fail), "create_pods_api_requests_per_object is 10.8, budget at most 7.20".to_owned())
+        }
+        Ending::Stalled => (Some(Verdict::Stalled), format!("roll-pods: {}", phases[1].end)),
+        Ending::Killed => (None, format!("last phase: roll-pods: {}", phases[1].end)),
+    };
+    let requests = if ending == Ending::Missed { 10.8 } else { 5.6 };
+    let budgets = vec![
+        judged("create_pods_api_requests_per_object", Role::Gate, Direction::AtMost, 7.2, requests),
+        judged("create_pods_per_s", Role::Ceiling, Direction::AtLeast, 20.0, 123.0),
+    ];
+    Trial {
+        schema: SCHEMA,
+        run_id: "20261123-014500-4f2a".to_owned(),
+        suite: SUITE.to_owned(),
+        test: test.to_owned(),
+        provider: "kwok".to_owned(),
+        profile: "default".to_owned(),
+        document: Document { title: "Getting started with kperf".to_owned(), name: "003-kperf".to_owned() },
+        started_at: "2026-11-23T01:45:02Z".to_owned(),
+        wall_s,
+        verdict,
+        reason,
+        deviations: vec!["Nodes and pods are simulated.".to_owned()],
+        parameters: BTreeMap::from([("nodes".to_owned(), json!(50)), ("replicas".to_owned(), json!(100))]),
+        overridden: BTreeMap::from([("nodes".to_owned(), json!(50))]),
+        versions: BTreeMap::from([("kubernetes".to_owned(), "v1.36.2".to_owned())]),
+        settings: json!({"etcd_unsafe_no_fsync": true, "scheduler_qps": 1000}),
+        programs: vec![json!({
+            "name": "etcd", "version": "3.6.8", "source": "go modules", "sha256": "ab".repeat(32), "path": "/cache/etcd",
+        })],
+        phases,
+        metrics: BTreeMap::from([("create_pods_per_s".to_owned(), 123.0), ("pods".to_owned(), 1000.0)]),
+        budgets: if ending == Ending::Killed { Vec::new() } else { budgets },
+        published: vec![Published {
+            figure: "pods running per second".to_owned(),
+            theirs: "at least 167".to_owned(),
+            source: "kwok's own CI benchmark".to_owned(),
+            metric: Some("create_pods_per_s".to_owned()),
+        }],
+        watches: BTreeMap::from([(
+            "pods".to_owned(),
+            WatchRecord { events: 5003, bytes: 9 << 20, breaks: 1, gone: 0, relists: 1, undecoded: 0 },
+        )]),
+        machine: MachineUse {
+            busy_share: 0.93,
+            steal_share: 0.004,
+            load_at_start: 0.4,
+            clock_step_ms: 0.2,
+            yardstick_ms: 2.4,
+        },
+        harness: HarnessUse {
+            cpu_s: 1.7,
+            peak_rss_bytes: 25 << 20,
+            cpu_wait_share: Some(0.06),
+            requests: 431,
+            watch_bytes: 9 << 20,
+            ledger_bytes_per_object: 221.0,
+        },
+        notes: vec!["the watch of pods broke once".to_owned()],
+        files,
+    }
+}
+
+fn judged(metric: &str, role: Role, direction: Direction, limit: f64, observed: f64) -> Judged {
+    let met = if direction == Direction::AtMost { observed <= limit } else { observed >= limit };
+    Judged {
+        metric: metric.to_owned(),
+        limit,
+        direction,
+        role,
+        observed: Some(observed),
+        verdict: if met { Verdict::Pass } else { Verdict::Fail },
+        reason: format!("{metric} is {observed}, budget {limit}"),
+        source: "measured, 8 runs of nodepool_smoke on 2 cores".to_owned(),
+        derivation: "seen 5.5 to 5.92; the limit is a quarter above the middle".to_owned(),
+    }
+}
+
+/// Every second of every component, busy until 20 s.
+fn components(wall_s: f64) -> String {
+    let mut csv = String::from("t_s,component,cpu_s,rss_bytes\n");
+    for second in 0..=wall_s as u64 {
+        for (index, (name, share)) in COMPONENTS.iter().enumerate() {
+            let busy = second.min(20) as f64;
+            let cpu_s = busy * share + (busy * 1.3 + index as f64).sin() * 0.1 * share;
+            let rss = (60 + 40 * index as u64 + 2 * second.min(20)) << 20;
+            writeln!(csv, "{second}.020,{name},{cpu_s:.2},{rss}").unwrap();
+        }
+    }
+    csv
+}
+
+struct Series<'a> {
+    directory: &'a RunDir,
+    prefix: String,
+    files: Vec<String>,
+}
+
+impl Series<'_> {
+    fn write(&mut self, name: &str, csv: &str) {
+        let file = format!("{}.{name}.csv", self.prefix);
+        self.files.push(self.directory.write_file(&file, csv.as_bytes()).unwrap());
+    }
+}
+
+/// Pods by name, with the offsets of their stages in seconds.
+struct Pods {
+    rows: Vec<(String, [f64; 4])>,
+}
+
+impl Pods {
+    /// Pods that come at an even pace, with times that spread over a decade.
+    fn make(cohort: &str, count: usize, start: f64, pace: f64) -> Self {
+        let mut state = 0x9e37_79b9_u32;
+        let mut spread = |scale: f64| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            scale * (1.0 + f64::from(state >> 8) / f64::from(1 << 24)).powi(4)
+        };
+        let rows = (0..count).map(|i| {
+            let intended = start + (i / 100) as f64 * pace * 10.0;
+            let observed = start + i as f64 * pace + spread(0.004);
+            let scheduled = observed + spread(0.001);
+            (format!("{cohort}-{i:05}"), [intended, observed.max(intended), scheduled, scheduled + spread(0.006)])
+        });
+        Self { rows: rows.collect() }
+    }
+
+    /// As a ledger's rows: the 10th came late, the 20th was only listed.
+    fn write(&self, csv: &mut String) {
+        for (i, (name, [intended, observed, scheduled, running])) in self.rows.iter().enumerate() {
+            let mark = match i {
+                10 => "~",
+                20 => "?",
+                _ => "",
+            };
+            writeln!(csv, "{name},web,{intended:.6},{observed:.6},{scheduled:.6},{mark}{running:.6}").unwrap();
+        }
+    }
+
+    fn times(&self, from: usize, to: usize) -> Quantiles {
+        let measured = self.rows.iter().enumerate().filter(|(i, _)| to != 3 || !matches!(i, 10 | 20));
+        let times = measured.map(|(_, (_, stamps))| Duration::from_secs_f64((stamps[to] - stamps[from]).max(0.0)));
+        Quantiles::of(times.collect())
+    }
+
+    fn done(&self, start: f64) -> Vec<f64> {
+        let mut done: Vec<f64> = self.rows.iter().map(|(_, stamps)| stamps[3] - start).collect();
+        done.sort_unstable_by(f64::total_cmp);
+        done
+    }
+
+    fn progress(&self, start: f64) -> String {
+        let mut csv = String::from("t_s,done\n");
+        for (i, at) in self.done(start).iter().enumerate() {
+            writeln!(csv, "{at:.4},{}", i + 1).unwrap();
+        }
+        csv
+    }
+
+    fn phase(&self, name: &str, expected: usize, start: f64) -> PhaseRecord {
+        let done = self.done(start);
+        let took_s = done.last().copied().unwrap_or(0.0);
+        let share = |share: f64| done.get(((expected as f64 * share).ceil() as usize).max(1) - 1).copied();
+        let missing = expected - done.len();
+        let end = if missing == 0 {
+            format!("complete after {took_s:.2}s")
+        } else {
+            format!("stalled at {}/{expected} after {took_s:.2}s", done.len())
+        };
+        let used = COMPONENTS
+            .map(|(name, share)| (name.to_owned(), ComponentUse { cpu_s: share * took_s, rss_bytes: 150 << 20 }));
+        let stages = [(0, 1), (1, 2), (2, 3), (0, 3)];
+        PhaseRecord {
+            name: name.to_owned(),
+            started_s: start,
+            took_s,
+            end,
+            verdict: (missing > 0).then_some(Verdict::Stalled),
+            expected,
+            seen: done.len(),
+            done: done.len(),
+            late: 1,
+            relisted: 1,
+            gone_early: 0,
+            unaccounted: missing,
+            missing: (0..missing.min(20))
+                .map(|i| Missing {
+                    name: format!("b-{:05}", done.len() + i),
+                    reason: "never running; scheduled at +12.345s (kperf-7)".to_owned(),
+                })
+                .collect(),
+            progress: ProgressTimes { t50_s: share(0.5), t90_s: share(0.9), t99_s: share(0.99), t100_s: share(1.0) },
+            per_s: done.len() as f64 / took_s.max(0.001),
+            stages: stages
+                .map(|(from, to)| (format!("{} -> {}", STAGES[from], STAGES[to]), self.times(from, to)))
+                .into(),
+            slowest: vec![SlowObject { name: "a-00017".to_owned(), took_ms: 912.4 }],
+            components: used.into(),
+            yardstick_ms: Some(2.4),
+            api_requests: Some(5600.0),
+            api_requests_by: BTreeMap::from([("POST pods".to_owned(), 1000.0), ("PATCH pods".to_owned(), 2000.0)]),
+            etcd_puts: Some(5200.0),
+            etcd_wal_bytes: Some(11_000_000.0),
+            etcd_db_growth_bytes: Some(4_000_000.0),
+        }
+    }
+}
