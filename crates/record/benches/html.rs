@@ -1,4 +1,4 @@
-//! The cost of the page of 100 rows of 2,000 pods each, from files to markup. The limit is 2 s.
+//! The cost of the page of 100 rows of five phases of 1,000 pods each, from files to markup. The limit is 2 s.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed, and says where")]
 

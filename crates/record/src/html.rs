@@ -22,7 +22,8 @@ use askama::Template as _;
 
 use self::page::Page;
 use self::row::{Row, Source};
-use crate::gather::{Run, never_began};
+use self::setup::Clusters;
+use crate::gather::Run;
 use crate::run_dir::{Error, RunDir, read_json};
 use crate::schema::Trial;
 
@@ -56,14 +57,16 @@ pub fn html_page(directory: &RunDir) -> Result<String, Error> {
         records.iter().any(|(record, path)| read(record) || *path == directory.trial_path(suite, test))
     };
     let unseen = run.expected.iter().filter(|row| !known(&row.suite, &row.test));
-    sources.extend(unseen.map(|row| Source::NeverBegan(never_began(row, &run.profile))));
-    let mut ids = BTreeSet::new();
-    let mut rows: Vec<Row> =
-        sources.iter().map(|source| Row::new(source, new_id(source, &mut ids), directory, &run)).collect();
+    sources.extend(unseen.map(Source::NeverBegan));
+    let (mut ids, mut clusters) = (BTreeSet::new(), Clusters::default());
+    let mut rows: Vec<Row> = sources
+        .iter()
+        .map(|source| Row::new(source, new_id(source, &mut ids), directory, &run, &mut clusters))
+        .collect();
     rows.sort_by(|a, b| (b.verdict, &a.suite, &a.test).cmp(&(a.verdict, &b.suite, &b.test)));
     let few = rows.len() <= OPEN;
     rows.iter_mut().for_each(|row| row.open = few || !row.verdict.passes());
-    let page = Page::new(&run, rows, problem, directory);
+    let page = Page::new(&run, rows, clusters, problem, directory);
     page.render().map_err(|source| Error::Page { path: directory.path().to_owned(), source })
 }
 

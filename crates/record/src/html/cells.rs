@@ -33,7 +33,7 @@ pub(crate) enum Cell {
 /// A verdict as a shape and a word.
 #[derive(Clone, Copy, Debug, Template)]
 #[template(
-    source = r##"<span class="badge v-{{ verdict }}"><svg class="shape" aria-hidden="true"><use href="#v-{{ verdict }}"/></svg>{{ verdict }}</span>"##,
+    source = r##"<b class="v-{{ verdict }}"><svg aria-hidden="true"><use href="#v-{{ verdict }}"/></svg>{{ verdict }}</b>"##,
     ext = "html"
 )]
 pub(crate) struct Badge {
@@ -43,7 +43,7 @@ pub(crate) struct Badge {
 /// A stretch of a plot's line with its letter.
 #[derive(Clone, Copy, Debug, Template)]
 #[template(
-    source = r#"<svg class="key" viewBox="0 0 30 10" aria-hidden="true"><path class="s s{{ index }}" d="M0 5h30"/></svg><b>{{ letter }}</b> "#,
+    source = r##"<svg class="s s{{ index }}" aria-hidden="true"><use href="#line"/></svg>{{ letter }} "##,
     ext = "html"
 )]
 pub(crate) struct Key {
@@ -70,6 +70,11 @@ impl Table {
     /// Whether a column holds figures, which stand below each other.
     fn is_number(&self, column: &usize) -> bool {
         self.rows.first().and_then(|row| row.get(*column)).is_some_and(|cell| matches!(cell, Cell::Number(_)))
+    }
+
+    /// Whether it may be wider than a narrow page: then it can be scrolled, by keyboard as well.
+    fn is_wide(&self) -> bool {
+        self.head.len() > 5
     }
 
     /// Adds a row.

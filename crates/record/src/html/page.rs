@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::cells::{Badge, Table};
 use super::row::Row;
-use super::setup;
+use super::setup::{self, Clusters};
 use crate::gather::{Run, State};
 use crate::run_dir::RunDir;
 use crate::text::seconds;
@@ -38,6 +38,7 @@ pub(crate) struct Page<'a> {
     took: String,
     machine: Table,
     rows: Vec<Row>,
+    clusters: Vec<Vec<Table>>,
     problem: Option<String>,
     files: Vec<&'static str>,
     meanings: Vec<(Badge, &'static str)>,
@@ -45,7 +46,13 @@ pub(crate) struct Page<'a> {
 
 impl<'a> Page<'a> {
     /// The page of `run` with its rows in order; `problem` is what is wrong with `run.json`.
-    pub(crate) fn new(run: &'a Run, rows: Vec<Row>, problem: Option<String>, directory: &RunDir) -> Self {
+    pub(crate) fn new(
+        run: &'a Run,
+        rows: Vec<Row>,
+        clusters: Clusters,
+        problem: Option<String>,
+        directory: &RunDir,
+    ) -> Self {
         let passed = rows.iter().filter(|row| row.verdict.passes()).count();
         let counted = MEANINGS.map(|(verdict, _)| {
             let count = rows.iter().filter(|row| row.verdict == verdict).count();
@@ -60,6 +67,7 @@ impl<'a> Page<'a> {
             took,
             machine: setup::fingerprint(&run.fingerprint),
             rows,
+            clusters: clusters.into_tables(),
             problem,
             files: FILES.into_iter().filter(|file| directory.path().join(file).exists()).collect(),
             meanings: MEANINGS.map(|(verdict, meaning)| (Badge { verdict }, meaning)).into(),

@@ -12,13 +12,16 @@ use crate::run_dir::RunDir;
 use crate::schema::{PhaseRecord, Trial};
 use crate::text::{bytes, figure, maybe_figure, maybe_seconds, percent, seconds};
 
+/// Slowest objects that are shown; the record has more.
+const SLOWEST: usize = 3;
+/// Kinds of requests that are shown; the record has more.
+const REQUEST_KINDS: usize = 6;
+
 /// A phase as the page shows it.
 #[derive(Debug)]
 pub(crate) struct Phase {
     /// Its name with its number.
     pub(crate) name: String,
-    /// How it ended.
-    pub(crate) end: String,
     /// The progress curve.
     pub(crate) progress: Option<String>,
     /// The CDFs of its stages.
@@ -59,14 +62,7 @@ pub(crate) fn overview(trial: &Trial) -> Table {
 
 impl Phase {
     /// The phase with this index. `cpus` are those of the machine, 0 when not known.
-    pub(crate) fn new(
-        trial: &Trial,
-        index: usize,
-        id: &str,
-        cpus: usize,
-        ledgers: &[LedgerTable],
-        directory: &RunDir,
-    ) -> Self {
+    pub(crate) fn new(trial: &Trial, index: usize, cpus: usize, ledgers: &[LedgerTable], directory: &RunDir) -> Self {
         let phase = &trial.phases[index];
         let mut problems = Vec::new();
         let curve = format!(".{}.progress.csv", phase.name);
@@ -79,16 +75,15 @@ impl Phase {
         });
         let is_last = index + 1 == trial.phases.len();
         let waited_s = Some(trial.wall_s - phase.started_s).filter(|_| is_last && phase.verdict.is_some());
-        let progress = curve.map(|points| progress(&format!("{id}-p"), phase, &points, waited_s));
+        let progress = curve.map(|points| progress(phase, &points, waited_s));
         let end_s = trial.phases.get(index + 1).map_or(f64::INFINITY, |next| next.started_s);
         let times: Vec<_> =
             phase.stages.iter().map(|(stage, of)| (stage, of, times(ledgers, phase, stage, of, end_s))).collect();
         let drawn = times.iter().filter_map(|(stage, _, times)| Some(Cdf { stage, ms: &times.as_ref()?.ms }));
         let drawn: Vec<Cdf<'_>> = drawn.filter(|cdf| !cdf.ms.is_empty()).take(LINES).collect();
-        let stages = (!drawn.is_empty()).then(|| stage_times(&format!("{id}-s"), &phase.name, &drawn));
+        let stages = (!drawn.is_empty()).then(|| stage_times(&phase.name, &drawn));
         Self {
             name: format!("{} {}", index + 1, phase.name),
-            end: phase.end.clone(),
             progress,
             stages,
             quantiles: quantiles(&times, &drawn),
@@ -101,7 +96,7 @@ impl Phase {
             ),
             slowest: Table::of_pairs(
                 "Slowest objects",
-                phase.slowest.iter().map(|slow| (slow.name.clone(), seconds(slow.took_ms / 1e3))),
+                phase.slowest.iter().take(SLOWEST).map(|slow| (slow.name.clone(), seconds(slow.took_ms / 1e3))),
             ),
             problems,
         }
@@ -137,7 +132,7 @@ fn remark(stage: &str, of: &Quantiles, times: &StageTimes) -> Option<String> {
 /// The quantiles of each stage. What came late or was only listed is no measurement, and is counted beside them.
 fn quantiles(stages: &[(&String, &Quantiles, Option<StageTimes>)], drawn: &[Cdf<'_>]) -> Table {
     let head = ["stage", "n", "p50", "p90", "p99", "max", "late ~", "listed ?"];
-    let mut table = Table::new("Milliseconds of an object in each stage, and objects left out", &head);
+    let mut table = Table::new("Times of the stages, ms", &head);
     for (stage, quantiles, times) in stages {
         let line = drawn.iter().position(|cdf| cdf.stage == *stage);
         let text = || Cell::Text((*stage).clone());
@@ -179,6 +174,7 @@ fn costs(phase: &PhaseRecord) -> Table {
     let writes = writes.into_iter().filter_map(|(what, count)| Some((what.to_owned(), count?)));
     let mut requests: Vec<(String, f64)> = phase.api_requests_by.iter().map(|(what, n)| (what.clone(), *n)).collect();
     requests.sort_by(|a, b| b.1.total_cmp(&a.1));
+    requests.truncate(REQUEST_KINDS);
     for (what, count) in writes.chain(requests) {
         let figures = [figure(count), figure(count / objects)];
         table.push([Cell::Text(what)].into_iter().chain(figures.map(Cell::Number)));

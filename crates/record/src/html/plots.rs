@@ -3,11 +3,11 @@
 //! Lines are told apart by dash patterns and letters, which the legend below a plot repeats; colour only helps.
 
 use super::axis::Scale;
-use super::svg::{Anchor, Point, Svg};
+use super::svg::{Point, Svg};
 use super::thin::thin;
 use super::usage::Pieces;
 use crate::schema::PhaseRecord;
-use crate::text::{figure, seconds};
+use crate::text::seconds;
 
 /// Size of a plot in its own units: about pixels, at the width of half a page.
 const SIZE: (f64, f64) = (480.0, 240.0);
@@ -15,8 +15,8 @@ const SIZE: (f64, f64) = (480.0, 240.0);
 const FRAME: (f64, f64, f64, f64) = (46.0, 30.0, 466.0, 200.0);
 /// Height of a line of text.
 const LINE: f64 = 14.0;
-/// What a plot cannot show: less than half a unit.
-const TOLERANCE: f64 = 0.4;
+/// What is hardly seen in a plot: less than a unit.
+const TOLERANCE: f64 = 0.9;
 /// A limit this much above the highest line would flatten the lines.
 const HEADROOM: f64 = 2.5;
 /// Lines that can be told apart in one plot.
@@ -43,8 +43,6 @@ pub(crate) struct Band {
 /// Lines over the time of a trial.
 #[derive(Debug)]
 pub(crate) struct OverTime<'a> {
-    /// The image's id, unique in the page.
-    pub(crate) id: &'a str,
     /// What it shows.
     pub(crate) title: &'a str,
     /// What it says, for whoever does not see it.
@@ -65,7 +63,7 @@ pub(crate) fn letter(index: usize) -> char {
 }
 
 /// Objects done over the time of a phase. `waited_s` is how long the phase went on without an object more, if it did.
-pub(crate) fn progress(id: &str, phase: &PhaseRecord, points: &[(f64, f64)], waited_s: Option<f64>) -> String {
+pub(crate) fn progress(phase: &PhaseRecord, points: &[(f64, f64)], waited_s: Option<f64>) -> String {
     let last = points.last().copied().unwrap_or_default();
     let most = points.iter().map(|point| point.1).fold(phase.expected as f64, f64::max);
     let longest = last.0.max(phase.took_s).max(waited_s.unwrap_or(0.0));
@@ -75,10 +73,10 @@ pub(crate) fn progress(id: &str, phase: &PhaseRecord, points: &[(f64, f64)], wai
     let reached = shares.iter().filter_map(|(share, at)| Some(format!("{share} after {}", seconds((*at)?))));
     let reached: Vec<String> = reached.collect();
     let description = format!("{} of {} objects: {}. {}", phase.done, phase.expected, reached.join(", "), phase.end);
-    let mut plot = Plot::new(id, &title, &description, Scale::linear((0.0, longest), across()), up((0.0, most)));
-    plot.axes("seconds from the start of the phase", "objects done");
+    let mut plot = Plot::new(&title, &description, Scale::linear((0.0, longest), across()), up((0.0, most)));
+    plot.axes("s from the start of the phase", "objects done");
     plot.limit(phase.expected as f64, -5.0, &format!("{} expected", phase.expected));
-    plot.curve(0, steps(points.iter().copied(), (0.0, 0.0)));
+    plot.curve(0, [steps(points.iter().copied(), (0.0, 0.0))]);
     let mut notes = Vec::new();
     for (share, label, at) in [(1.0, "100 %", times.t100_s), (0.9, "90 %", times.t90_s), (0.5, "50 %", times.t50_s)] {
         if let Some(at) = at {
@@ -89,7 +87,7 @@ pub(crate) fn progress(id: &str, phase: &PhaseRecord, points: &[(f64, f64)], wai
     }
     if phase.verdict.is_some() {
         let end = waited_s.unwrap_or(last.0).max(last.0);
-        plot.svg.line("wait", plot.at(last.0, last.1), plot.at(end, last.1));
+        plot.svg.path("wait", [[plot.at(last.0, last.1), plot.at(end, last.1)]]);
         plot.cross(plot.at(last.0, last.1));
         // Above the line along which nothing moved.
         let place = plot.at(last.0, last.1);
@@ -100,23 +98,22 @@ pub(crate) fn progress(id: &str, phase: &PhaseRecord, points: &[(f64, f64)], wai
 }
 
 /// The share of objects that took at most so long, for each stage of a phase.
-pub(crate) fn stage_times(id: &str, phase: &str, stages: &[Cdf<'_>]) -> String {
+pub(crate) fn stage_times(phase: &str, stages: &[Cdf<'_>]) -> String {
     let stages = &stages[..stages.len().min(LINES)];
     let all = || stages.iter().flat_map(|stage| stage.ms.iter().copied());
     let smallest = all().filter(|ms| *ms > 0.0).fold(f64::MAX, f64::min);
     let largest = all().fold(0.0, f64::max);
     let smallest = if smallest > largest { 1.0 } else { smallest };
     let title = format!("Times of the stages of {phase}");
-    let medians = stages.iter().map(|stage| format!("{}: {}", stage.stage, median(stage.ms)));
-    let medians: Vec<String> = medians.collect();
-    let description = format!("Share of objects that took at most so long. {}", medians.join("; "));
+    let samples: usize = stages.iter().map(|stage| stage.ms.len()).sum();
+    let description = format!("Share of objects over time: {samples} times in {} stages.", stages.len());
     let x = Scale::log((smallest, largest.max(smallest)), across());
-    let mut plot = Plot::new(id, &title, &description, x, up((0.0, 100.0)));
-    plot.axes("milliseconds of an object in the stage, logarithmic", "% of objects");
+    let mut plot = Plot::new(&title, &description, x, up((0.0, 100.0)));
+    plot.axes("ms in the stage, log scale", "% of objects");
     for (index, stage) in stages.iter().enumerate() {
         let share = 100.0 / stage.ms.len().max(1) as f64;
         let points = stage.ms.iter().enumerate().map(|(i, ms)| (*ms, (i + 1) as f64 * share));
-        plot.curve(index, steps(points, (stage.ms.first().copied().unwrap_or(smallest), 0.0)));
+        plot.curve(index, [steps(points, (stage.ms.first().copied().unwrap_or(smallest), 0.0))]);
     }
     // Letters at different heights, so that lines which lie on each other keep theirs apart.
     for (index, stage) in stages.iter().enumerate() {
@@ -139,18 +136,16 @@ pub(crate) fn over_time(shown: &OverTime<'_>) -> String {
     let limit = shown.limit.as_ref().filter(|(limit, _)| *limit <= highest * HEADROOM);
     let top = limit.map_or(highest, |(limit, _)| highest.max(*limit));
     let x = Scale::linear((0.0, end), across());
-    let mut plot = Plot::new(shown.id, shown.title, shown.description, x, up((0.0, top * 1.05)));
+    let mut plot = Plot::new(shown.title, shown.description, x, up((0.0, top * 1.05)));
     for (index, band) in shown.bands.iter().enumerate() {
         plot.band(index, band);
     }
-    plot.axes("seconds from the start of the trial", shown.unit);
+    plot.axes("s from the start of the trial", shown.unit);
     if let Some((limit, name)) = limit {
         plot.limit(*limit, LINE, name);
     }
     for (index, line) in lines.iter().enumerate() {
-        for piece in line.iter() {
-            plot.curve(index, piece.iter().copied());
-        }
+        plot.curve(index, line.iter().map(|piece| piece.iter().copied()));
     }
     let mut taken = Vec::new();
     for (index, line) in lines.iter().enumerate() {
@@ -177,10 +172,6 @@ fn steps(points: impl Iterator<Item = (f64, f64)>, start: (f64, f64)) -> impl It
     std::iter::once(start).chain(points.flat_map(move |(x, y)| [(x, std::mem::replace(&mut height, y)), (x, y)]))
 }
 
-fn median(sorted: &[f64]) -> String {
-    sorted.get(sorted.len() / 2).map_or("no sample".to_owned(), |ms| format!("median {} ms", figure(*ms)))
-}
-
 fn across() -> (f64, f64) {
     (FRAME.0, FRAME.2)
 }
@@ -197,8 +188,8 @@ struct Plot {
 }
 
 impl Plot {
-    fn new(id: &str, title: &str, description: &str, x: Scale, y: Scale) -> Self {
-        Self { svg: Svg::new(id, SIZE, title, description), x, y }
+    fn new(title: &str, description: &str, x: Scale, y: Scale) -> Self {
+        Self { svg: Svg::new(SIZE, title, description), x, y }
     }
 
     fn at(&self, x: f64, y: f64) -> Point {
@@ -207,67 +198,71 @@ impl Plot {
 
     fn axes(&mut self, x_label: &str, y_label: &str) {
         let (left, top, right, bottom) = FRAME;
-        for tick in self.y.ticks() {
-            let y = self.y.at(tick);
-            self.svg.line("grid", Point::new(left, y), Point::new(right, y));
-            self.svg.text("tick", Point::new(left - 6.0, y + 4.0), Anchor::End, &self.y.label(tick));
-        }
-        for tick in self.x.ticks() {
-            let x = self.x.at(tick);
-            self.svg.line("grid", Point::new(x, bottom), Point::new(x, bottom + 4.0));
-            self.svg.text("tick", Point::new(x, bottom + 17.0), Anchor::Middle, &self.x.label(tick));
-        }
-        self.svg.line("axis", Point::new(left, bottom), Point::new(right, bottom));
-        self.svg.text("name", Point::new((left + right) / 2.0, bottom + 35.0), Anchor::Middle, x_label);
-        self.svg.text("name", Point::new(4.0, top - 18.0), Anchor::Start, y_label);
+        let (x, y) = (self.x, self.y);
+        let rules = y.ticks().into_iter().map(|tick| [Point::new(left, y.at(tick)), Point::new(right, y.at(tick))]);
+        let marks =
+            x.ticks().into_iter().map(|tick| [Point::new(x.at(tick), bottom), Point::new(x.at(tick), bottom + 4.0)]);
+        self.svg.path("grid", rules.chain(marks));
+        let label = |tick| (Point::new(left - 6.0, y.at(tick) + 4.0), y.label(tick));
+        self.svg.texts("ty", y.ticks().into_iter().map(label));
+        let label = |tick| (Point::new(x.at(tick), bottom + 17.0), x.label(tick));
+        let name = (Point::new((left + right) / 2.0, bottom + 35.0), x_label.to_owned());
+        self.svg.texts("tx", x.ticks().into_iter().map(label).chain([name]));
+        self.svg.texts("name", [(Point::new(4.0, top - 18.0), y_label)]);
     }
 
-    fn curve(&mut self, index: usize, points: impl Iterator<Item = (f64, f64)>) {
+    fn curve(&mut self, index: usize, pieces: impl IntoIterator<Item = impl IntoIterator<Item = (f64, f64)>>) {
         let (x, y) = (self.x, self.y);
-        let places = points.map(|(px, py)| Point::new(x.at(px), y.at(py)));
-        self.svg.path(&format!("s s{index}"), &thin(places, TOLERANCE));
+        let place = |(px, py)| Point::new(x.at(px), y.at(py));
+        let thinned = pieces.into_iter().map(|piece| thin(piece.into_iter().map(place), TOLERANCE));
+        self.svg.path(&format!("s s{index}"), thinned);
     }
 
     fn band(&mut self, index: usize, band: &Band) {
         let (from, to) = (self.x.at(band.span_s.0), self.x.at(band.span_s.1));
-        let class = if index % 2 == 0 { "band" } else { "band odd" };
+        let class = if index.is_multiple_of(2) { "band" } else { "band odd" };
         let span = format!("{}: {} to {}", band.name, seconds(band.span_s.0), seconds(band.span_s.1));
         self.svg.area(class, Point::new(from, FRAME.1), Point::new(to, FRAME.3), &span);
         // The phase's number, which its heading carries too: names do not fit into short phases.
         if to - from > 9.0 {
             let place = Point::new((from + to) / 2.0, FRAME.1 - 4.0);
-            self.svg.text("phase", place, Anchor::Middle, &(index + 1).to_string());
+            self.svg.texts("tx", [(place, (index + 1).to_string())]);
         }
     }
 
     /// A line at a value, its name so far below it.
     fn limit(&mut self, value: f64, below: f64, name: &str) {
         let y = self.y.at(value);
-        self.svg.line("limit", Point::new(FRAME.0, y), Point::new(FRAME.2, y));
-        self.svg.text("note", Point::new(FRAME.2, y + below), Anchor::End, name);
+        self.svg.path("limit", [[Point::new(FRAME.0, y), Point::new(FRAME.2, y)]]);
+        self.svg.texts("note left", [(Point::new(FRAME.2, y + below), name)]);
     }
 
     fn letter(&mut self, index: usize, at: Point) {
-        self.svg.text("letter", at, Anchor::Middle, letter(index).encode_utf8(&mut [0; 4]));
+        self.svg.texts("letter", [(at, letter(index).encode_utf8(&mut [0; 4]))]);
     }
 
     fn cross(&mut self, at: Point) {
-        for (dx, dy) in [(5.0, 5.0), (5.0, -5.0)] {
-            self.svg.line("cross", Point::new(at.x - dx, at.y - dy), Point::new(at.x + dx, at.y + dy));
-        }
+        let stroke = |dy: f64| [Point::new(at.x - 5.0, at.y - dy), Point::new(at.x + 5.0, at.y + dy)];
+        self.svg.path("cross", [stroke(5.0), stroke(-5.0)]);
     }
 
     /// Texts beside places, from the highest down, none over another: each on the side where there is room, for a rising
     /// curve leaves it on the upper left and on the lower right.
     fn notes(&mut self, notes: &[(Point, String)]) {
+        let middle = (FRAME.0 + FRAME.2) / 2.0;
         let mut free = FRAME.1 + LINE;
+        let (mut left, mut right) = (Vec::new(), Vec::new());
         for (at, text) in notes {
-            let (anchor, dx) =
-                if at.x > (FRAME.0 + FRAME.2) / 2.0 { (Anchor::End, -8.0) } else { (Anchor::Start, 9.0) };
             let y = (at.y + 4.0).max(free);
-            self.svg.text("note", Point::new(at.x + dx, y), anchor, text);
+            if at.x > middle {
+                left.push((Point::new(at.x - 8.0, y), text));
+            } else {
+                right.push((Point::new(at.x + 9.0, y), text));
+            }
             free = y + LINE;
         }
+        self.svg.texts("note left", left);
+        self.svg.texts("note", right);
     }
 }
 
@@ -301,14 +296,14 @@ mod tests {
     #[test]
     fn a_stalled_phase_shows_where_it_stopped_and_how_long_nothing_moved() {
         let points = [(0.5, 5.0), (1.0, 10.0), (1.5, 19.0)];
-        insta::assert_snapshot!(lines(&progress("p", &phase(), &points, Some(3.0))));
+        insta::assert_snapshot!(lines(&progress(&phase(), &points, Some(3.0))));
     }
 
     #[test]
     fn the_times_of_stages_are_steps_with_letters() {
         let (a, b) = ([1.0, 2.0, 4.0], [10.0, 10.0, 400.0]);
         let stages = [Cdf { stage: "intended -> observed", ms: &a }, Cdf { stage: "observed -> running", ms: &b }];
-        insta::assert_snapshot!(lines(&stage_times("p", "create-pods", &stages)));
+        insta::assert_snapshot!(lines(&stage_times("create-pods", &stages)));
     }
 
     #[test]
@@ -320,7 +315,7 @@ mod tests {
         let (title, description) = ("CPU of the components", "kube-apiserver most");
         let lines_shown = vec![&apiserver, &etcd];
         let limit = Some((2.0, "all 2 cores".to_owned()));
-        let shown = OverTime { id: "p", title, description, unit: "cores", bands: &bands, lines: lines_shown, limit };
+        let shown = OverTime { title, description, unit: "cores", bands: &bands, lines: lines_shown, limit };
         insta::assert_snapshot!(lines(&over_time(&shown)));
     }
 
@@ -339,10 +334,10 @@ mod tests {
             let pieces = vec![points.clone()];
             let bands = [Band { name: "x".to_owned(), span_s: (at, took_s) }];
             let limit = Some((limit, "limit".to_owned()));
-            let shown = OverTime { id: "p", title: "", description: "", unit: "", bands: &bands, lines: vec![&pieces], limit };
+            let shown = OverTime { title: "", description: "", unit: "", bands: &bands, lines: vec![&pieces], limit };
             for markup in [
-                progress("p", &phase, &points, Some(at)),
-                stage_times("p", "x", &[Cdf { stage: "a -> b", ms: &ms }]),
+                progress(&phase, &points, Some(at)),
+                stage_times("x", &[Cdf { stage: "a -> b", ms: &ms }]),
                 over_time(&shown),
             ] {
                 let coordinates = markup.split(" d=\"").skip(1).filter_map(|rest| rest.split('"').next());

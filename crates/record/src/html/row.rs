@@ -12,7 +12,7 @@ use super::cells::{Badge, Cell, Key, Table};
 use super::phase::{self, Phase};
 use super::plots::{Band, LINES, OverTime, over_time};
 use super::series::{self, Components};
-use super::setup;
+use super::setup::{self, Clusters};
 use super::usage::{self, Use};
 use crate::gather::{Expected, Run, TrialSummary, never_began, summarise};
 use crate::run_dir::{Error, RunDir};
@@ -32,7 +32,7 @@ pub(crate) enum Source<'a> {
         problem: String,
     },
     /// A row that was to run and left no record.
-    NeverBegan(TrialSummary),
+    NeverBegan(&'a Expected),
 }
 
 /// A row as the page shows it.
@@ -60,7 +60,10 @@ pub(crate) struct Row {
     deviations: Vec<String>,
     notes: Vec<String>,
     setup: Vec<Table>,
-    metrics: Table,
+    /// The number of its cluster.
+    cluster: Option<usize>,
+    /// The versions of its cluster, in short.
+    versions: String,
     files: Vec<String>,
     repeat: String,
 }
@@ -82,7 +85,7 @@ impl Source<'_> {
     pub(crate) fn name(&self) -> (String, String) {
         match self {
             Self::Trial(trial) => (trial.suite.clone(), trial.test.clone()),
-            Self::NeverBegan(summary) => (summary.suite.clone(), summary.test.clone()),
+            Self::NeverBegan(expected) => (expected.suite.clone(), expected.test.clone()),
             Self::Unreadable { path, .. } => {
                 let stem = |path: Option<&Path>| Some(path?.file_stem()?.to_string_lossy().into_owned());
                 (stem(path.parent()).unwrap_or_default(), stem(Some(path)).unwrap_or_default())
@@ -93,10 +96,13 @@ impl Source<'_> {
 
 impl Row {
     /// The row of `source`, with the series that lie in `directory`.
-    pub(crate) fn new(source: &Source<'_>, id: String, directory: &RunDir, run: &Run) -> Self {
+    pub(crate) fn new(source: &Source<'_>, id: String, directory: &RunDir, run: &Run, clusters: &mut Clusters) -> Self {
         match source {
-            Source::Trial(trial) => Self::of_trial(trial, id, directory, run),
-            Source::NeverBegan(summary) => Self::of_summary(summary, id),
+            Source::Trial(trial) => {
+                let row = Self::of_trial(trial, id, directory, run);
+                Self { cluster: Some(clusters.number(trial)), ..row }
+            }
+            Source::NeverBegan(expected) => Self::of_summary(&never_began(expected, &run.profile), id),
             Source::Unreadable { problem, .. } => {
                 let (suite, test) = source.name();
                 let expected = Expected { suite, test };
@@ -111,6 +117,12 @@ impl Row {
     /// The verdict as the page shows it.
     pub(crate) fn badge(&self) -> Badge {
         Badge { verdict: self.verdict }
+    }
+
+    /// A file without the folder and the name of the row, which all its series begin with.
+    fn short<'a>(&self, file: &'a str) -> &'a str {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        name.strip_prefix(&format!("{}.{}.", self.suite, self.test)).unwrap_or(name)
     }
 
     fn of_summary(summary: &TrialSummary, id: String) -> Self {
@@ -134,7 +146,8 @@ impl Row {
             deviations: summary.deviations.clone(),
             notes: Vec::new(),
             setup: Vec::new(),
-            metrics: Table::new("Every figure", &[]),
+            cluster: None,
+            versions: String::new(),
             files: Vec::new(),
             repeat: setup::repeat(&summary.suite, &summary.test, &summary.profile, &BTreeMap::new()),
         }
@@ -146,16 +159,9 @@ impl Row {
         let (components, ledgers) = read_series(trial, directory, &mut problems);
         let cpus = run.fingerprint.cpus;
         let passes = trial.verdict.is_some_and(Verdict::passes);
-        let phases = (0..trial.phases.len())
-            .map(|index| Phase::new(trial, index, &format!("{}-{index}", row.id), cpus, &ledgers, directory));
-        let setup = [
-            setup::parameters(trial),
-            setup::settings(trial),
-            setup::versions(trial),
-            setup::programs(trial),
-            setup::machine_and_harness(trial),
-            setup::watches(trial),
-        ];
+        let phases = (0..trial.phases.len()).map(|index| Phase::new(trial, index, cpus, &ledgers, directory));
+        let setup = [setup::parameters(trial), setup::machine_and_harness(trial), setup::watches(trial)];
+        let versions: Vec<String> = trial.versions.iter().map(|(of, version)| format!("{of} {version}")).collect();
         let record = format!("trials/{}/{}.json", trial.suite, trial.test);
         let listed = std::iter::once(&record).chain(&trial.files);
         Self {
@@ -164,13 +170,13 @@ impl Row {
             budgets: setup::budgets(trial),
             overview: phase::overview(trial),
             phases: phases.collect(),
-            usage: components.map(|components| Usage::new(&row.id, trial, &components, cpus)),
+            usage: components.map(|components| Usage::new(trial, &components, cpus)),
             published: setup::published(trial),
             notes: trial.notes.clone(),
             setup: setup.into_iter().filter(|table| !table.is_empty()).collect(),
-            metrics: setup::metrics(trial),
             files: listed.filter(|file| directory.inside(file).is_some_and(|path| path.exists())).cloned().collect(),
             repeat: setup::repeat(&trial.suite, &trial.test, &trial.profile, &trial.overridden),
+            versions: versions.join(", "),
             problems,
             ..row
         }
@@ -178,7 +184,7 @@ impl Row {
 }
 
 impl Usage {
-    fn new(id: &str, trial: &Trial, components: &Components, cpus: usize) -> Self {
+    fn new(trial: &Trial, components: &Components, cpus: usize) -> Self {
         let uses = usage::over_time(components);
         let bands: Vec<Band> = trial
             .phases
@@ -191,7 +197,6 @@ impl Usage {
             .collect();
         let busiest: Vec<String> = uses.iter().map(|used| format!("{} {} s", used.name, figure(used.cpu_s))).collect();
         let cores = over_time(&OverTime {
-            id: &format!("{id}-cpu"),
             title: "CPU of the components over time",
             description: &format!("CPU seconds in all: {}", busiest.join(", ")),
             unit: "cores",
@@ -202,7 +207,6 @@ impl Usage {
         let largest: Vec<String> =
             uses.iter().map(|used| format!("{} {} MiB", used.name, figure(highest(&used.memory_mib)))).collect();
         let memory = over_time(&OverTime {
-            id: &format!("{id}-mem"),
             title: "Memory of the components over time",
             description: &format!("At most: {}", largest.join(", ")),
             unit: "MiB resident",

@@ -53,19 +53,44 @@ pub(crate) fn parameters(trial: &Trial) -> Table {
     Table::of_pairs("Parameters", marked)
 }
 
+/// The clusters that rows ran on, by their settings, versions and programs. Many rows share one, so each is told once.
+#[derive(Debug, Default)]
+pub(crate) struct Clusters {
+    known: Vec<(String, Vec<Table>)>,
+}
+
+impl Clusters {
+    /// The number of a trial's cluster, from 1.
+    pub(crate) fn number(&mut self, trial: &Trial) -> usize {
+        let key = format!("{} {:?} {:?}", trial.settings, trial.programs, trial.versions);
+        let known = self.known.iter().position(|(known, _)| *known == key);
+        let index = known.unwrap_or_else(|| {
+            let tables = [settings(trial), versions(trial), programs(trial)];
+            self.known.push((key, tables.into_iter().filter(|table| !table.is_empty()).collect()));
+            self.known.len() - 1
+        });
+        index + 1
+    }
+
+    /// The tables of each, in the order of their numbers.
+    pub(crate) fn into_tables(self) -> Vec<Vec<Table>> {
+        self.known.into_iter().map(|(_, tables)| tables).collect()
+    }
+}
+
 /// The settings of the cluster.
-pub(crate) fn settings(trial: &Trial) -> Table {
+fn settings(trial: &Trial) -> Table {
     let settings = trial.settings.as_object().into_iter().flatten();
     Table::of_pairs("Settings of the cluster", settings.map(|(name, value)| (name.clone(), plain(value))))
 }
 
 /// Versions of the system under test.
-pub(crate) fn versions(trial: &Trial) -> Table {
+fn versions(trial: &Trial) -> Table {
     Table::of_pairs("Versions", trial.versions.clone())
 }
 
 /// The programs with their versions and where they came from.
-pub(crate) fn programs(trial: &Trial) -> Table {
+fn programs(trial: &Trial) -> Table {
     let mut table = Table::new("Programs", &["program", "version", "from"]);
     for program in &trial.programs {
         let field = |name: &str| program.get(name).map_or("-".to_owned(), plain);
@@ -106,15 +131,6 @@ pub(crate) fn watches(trial: &Trial) -> Table {
         let counts = [watch.breaks, watch.gone, watch.relists, watch.undecoded].map(Cell::number);
         let read = [Cell::number(watch.events), Cell::Number(bytes(watch.bytes as f64))];
         table.push([Cell::Text(name.clone())].into_iter().chain(read).chain(counts));
-    }
-    table
-}
-
-/// Every figure.
-pub(crate) fn metrics(trial: &Trial) -> Table {
-    let mut table = Table::new("Every figure", &["metric", "value"]);
-    for (name, value) in &trial.metrics {
-        table.push([Cell::Text(name.clone()), Cell::Number(figure(*value))]);
     }
     table
 }

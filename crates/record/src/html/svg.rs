@@ -9,14 +9,6 @@ pub(crate) struct Point {
     pub(crate) y: f64,
 }
 
-/// Where a text stands in relation to its place.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Anchor {
-    Start,
-    Middle,
-    End,
-}
-
 /// An image that names and describes itself, for whoever does not see it.
 #[derive(Debug)]
 pub(crate) struct Svg {
@@ -31,43 +23,45 @@ impl Point {
         Self { x, y }
     }
 
+    /// The nearest half unit, in tenths: finer ones cannot be seen, and cost a page of many plots a tenth of its size.
     fn tenths(self) -> Option<(i64, i64)> {
-        let tenth = |value: f64| (value.clamp(-FAR, FAR) * 10.0).round() as i64;
-        (self.x.is_finite() && self.y.is_finite()).then(|| (tenth(self.x), tenth(self.y)))
+        let nearest = |value: f64| (value.clamp(-FAR, FAR) * 2.0).round() as i64 * 5;
+        (self.x.is_finite() && self.y.is_finite()).then(|| (nearest(self.x), nearest(self.y)))
     }
 }
 
 impl Svg {
-    /// An empty image. `id` has to be unique in the page.
-    pub(crate) fn new(id: &str, (width, height): (f64, f64), title: &str, description: &str) -> Self {
-        let (id, title, description) = (Text(id), Text(title), Text(description));
+    /// An empty image. Its title is its name, as SVG's accessibility mapping has it.
+    pub(crate) fn new((width, height): (f64, f64), title: &str, description: &str) -> Self {
+        let (title, description) = (Text(title), Text(description));
         let mut out = format!(
-            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\
-             <title id=\"{id}-t\">{title}</title><desc id=\"{id}-d\">{description}</desc>"
+            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\"><title>{title}</title><desc>{description}</desc>"
         );
         out.reserve(4096);
         Self { out }
     }
 
-    /// A straight line.
-    pub(crate) fn line(&mut self, class: &str, from: Point, to: Point) {
-        self.path(class, &[from, to]);
-    }
-
-    /// A line through `points`; those that are not finite are left out.
-    pub(crate) fn path(&mut self, class: &str, points: &[Point]) {
-        let mut points = points.iter().filter_map(|point| point.tenths());
-        let Some((mut x, mut y)) = points.next() else { return };
-        self.write(format_args!("<path class=\"{}\" d=\"M{} {}", Text(class), Tenths(x), Tenths(y)));
-        for (to_x, to_y) in points {
-            match (to_x - x, to_y - y) {
-                (0, 0) => {}
-                (dx, 0) => self.write(format_args!("h{}", Tenths(dx))),
-                (0, dy) => self.write(format_args!("v{}", Tenths(dy))),
-                (dx, dy) if dy < 0 => self.write(format_args!("l{}{}", Tenths(dx), Tenths(dy))),
-                (dx, dy) => self.write(format_args!("l{} {}", Tenths(dx), Tenths(dy))),
+    /// Lines through the points of each piece; points that are not finite are left out.
+    pub(crate) fn path<P: AsRef<[Point]>>(&mut self, class: &str, pieces: impl IntoIterator<Item = P>) {
+        let pieces = pieces.into_iter().map(|piece| piece.as_ref().iter().filter_map(|point| point.tenths()).collect());
+        let pieces: Vec<Vec<(i64, i64)>> = pieces.filter(|piece: &Vec<_>| !piece.is_empty()).collect();
+        if pieces.is_empty() {
+            return;
+        }
+        self.write(format_args!("<path class=\"{}\" d=\"", Text(class)));
+        for piece in pieces {
+            let (mut x, mut y) = piece[0];
+            self.write(format_args!("M{} {}", Tenths(x), Tenths(y)));
+            for (to_x, to_y) in piece {
+                match (to_x - x, to_y - y) {
+                    (0, 0) => {}
+                    (dx, 0) => self.write(format_args!("h{}", Tenths(dx))),
+                    (0, dy) => self.write(format_args!("v{}", Tenths(dy))),
+                    (dx, dy) if dy < 0 => self.write(format_args!("l{}{}", Tenths(dx), Tenths(dy))),
+                    (dx, dy) => self.write(format_args!("l{} {}", Tenths(dx), Tenths(dy))),
+                }
+                (x, y) = (to_x, to_y);
             }
-            (x, y) = (to_x, to_y);
         }
         self.write(format_args!("\"/>"));
     }
@@ -94,16 +88,20 @@ impl Svg {
         self.write(format_args!("<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>"));
     }
 
-    /// A text.
-    pub(crate) fn text(&mut self, class: &str, at: Point, anchor: Anchor, text: &str) {
-        let Some((x, y)) = at.tenths() else { return };
-        let anchor = match anchor {
-            Anchor::Start => "",
-            Anchor::Middle => " text-anchor=\"middle\"",
-            Anchor::End => " text-anchor=\"end\"",
-        };
-        let (class, x, y, text) = (Text(class), Tenths(x), Tenths(y), Text(text));
-        self.write(format_args!("<text class=\"{class}\" x=\"{x}\" y=\"{y}\"{anchor}>{text}</text>"));
+    /// Texts of one class, which says on which side of its place each stands.
+    pub(crate) fn texts<T: AsRef<str>>(&mut self, class: &str, texts: impl IntoIterator<Item = (Point, T)>) {
+        let mut open = false;
+        for (at, text) in texts {
+            let Some((x, y)) = at.tenths() else { continue };
+            if !std::mem::replace(&mut open, true) {
+                self.write(format_args!("<g class=\"{}\">", Text(class)));
+            }
+            let (x, y, text) = (Tenths(x), Tenths(y), Text(text.as_ref()));
+            self.write(format_args!("<text x=\"{x}\" y=\"{y}\">{text}</text>"));
+        }
+        if open {
+            self.write(format_args!("</g>"));
+        }
     }
 
     /// The markup.
@@ -158,17 +156,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn image() -> Svg {
-        Svg::new("p1", (100.0, 50.0), "a < b", "what \"it\" shows & more")
+        Svg::new((100.0, 50.0), "a < b", "what \"it\" shows & more")
     }
 
     #[test]
     fn an_image_is_compact_named_and_escaped() {
         let mut svg = image();
-        let points = [(0.0, 0.0), (10.04, 0.0), (10.0, -5.25), (12.5, 7.0), (12.5, 7.01)];
-        svg.path("s0", &points.map(|(x, y)| Point::new(x, y)));
+        let points = [(0.0, 0.0), (10.04, 0.0), (10.0, -5.5), (12.5, 7.0), (12.5, 7.01)];
+        let far = [Point::new(20.0, 20.0), Point::new(30.0, 20.0)];
+        svg.path("s0", [points.map(|(x, y)| Point::new(x, y)).to_vec(), far.to_vec()]);
         svg.area("band", Point::new(1.0, 2.0), Point::new(31.0, 48.0), "create-pods");
         svg.dot("s0", Point::new(0.4, 12.0), 3.0);
-        svg.text("tick", Point::new(50.0, 49.0), Anchor::Middle, "10 ms");
+        svg.texts("tx", [(Point::new(50.0, 49.0), "10 ms"), (Point::new(90.5, 49.0), "1 < 2")]);
         insta::assert_snapshot!(svg.finish().replace("><", ">\n<"));
     }
 
@@ -176,10 +175,10 @@ mod tests {
     fn what_is_not_finite_is_not_drawn() {
         let mut svg = image();
         let nowhere = Point::new(f64::NAN, 1.0);
-        svg.path("s0", &[nowhere, Point::new(1.0, f64::INFINITY)]);
+        svg.path("s0", [[nowhere, Point::new(1.0, f64::INFINITY)]]);
         svg.area("band", nowhere, Point::new(1.0, 1.0), "t");
         svg.dot("s0", nowhere, 3.0);
-        svg.text("tick", nowhere, Anchor::Start, "t");
+        svg.texts("tx", [(nowhere, "t")]);
         assert_eq!(svg.finish(), image().finish());
     }
 
@@ -188,11 +187,11 @@ mod tests {
         fn no_text_and_no_number_breaks_the_markup(
             text in any::<String>(), points in prop::collection::vec((any::<f64>(), any::<f64>()), 0..20),
         ) {
-            let mut svg = Svg::new(&text, (100.0, 50.0), &text, &text);
+            let mut svg = Svg::new((100.0, 50.0), &text, &text);
             let points: Vec<Point> = points.into_iter().map(|(x, y)| Point::new(x, y)).collect();
-            svg.path(&text, &points);
+            svg.path(&text, [&points]);
             for point in &points {
-                svg.text(&text, *point, Anchor::End, &text);
+                svg.texts(&text, [(*point, &text)]);
                 svg.area(&text, *point, Point::new(1.0, 1.0), &text);
             }
             let markup = svg.finish();

@@ -19,7 +19,8 @@ fn by_columns(points: impl Iterator<Item = Point>) -> Vec<Point> {
     let mut kept = Vec::new();
     let mut column: Vec<Point> = Vec::new();
     for point in points {
-        if column.first().is_some_and(|first| (first.x / COLUMN).floor() != (point.x / COLUMN).floor()) {
+        let number = |point: &Point| (point.x / COLUMN).floor() as i64;
+        if column.first().is_some_and(|first| number(first) != number(&point)) {
             extremes(&column, &mut kept);
             column.clear();
         }

@@ -41,7 +41,7 @@ pub(crate) fn cores_between(components: &Components, from_s: f64, to_s: f64) -> 
     let used = components.iter().filter_map(|(name, looks)| {
         let inside = looks.iter().filter(|look| look.t_s >= from_s && look.t_s <= to_s);
         let mut inside = inside.filter_map(|look| Some((look.t_s, look.used?.0)));
-        let (first, last) = (inside.next()?, inside.last()?);
+        let (first, last) = (inside.next()?, inside.next_back()?);
         (last.0 > first.0 && last.1 >= first.1).then(|| (name.clone(), (last.1 - first.1) / (last.0 - first.0)))
     });
     used.collect()
