@@ -350,6 +350,8 @@ pub(crate) enum Format {
     Md,
     /// `run.json`.
     Json,
+    /// The page `index.html` in the run's directory, written again; its path is printed.
+    Html,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use measure::Verdict;
-use record::{Run, RunDir, details, gather, rows_table, summary_markdown};
+use record::{Run, RunDir, details, gather, html_page, rows_table, summary_markdown};
 
 use crate::cli::{Format, ReportArgs};
 use crate::ctx::{Ctx, print, print_json};
@@ -11,8 +11,13 @@ use crate::exit::{Exit, Failure};
 
 pub(crate) fn report(ctx: &Ctx, args: &ReportArgs) -> Result<Exit, Failure> {
     let run_dir = RunDir::at(locate(ctx, args.run.as_deref()));
+    // The page shows records that cannot be read as what they are; everything else needs them all.
+    if args.format == Format::Html {
+        print(&write_page(&run_dir)?.display().to_string());
+    }
     let run = gather(&run_dir)?;
     match args.format {
+        Format::Html => {}
         Format::Text => show(&run, &run_dir),
         Format::Md => print(&summary_markdown(&run, &run_dir)?),
         Format::Json => print_json(&run),
@@ -37,6 +42,12 @@ pub(crate) fn show(run: &Run, run_dir: &RunDir) {
         print("started by nextest itself: rows that left no record are not known here, nextest's own output has them");
     }
     print(&format!("\nresults: {}", run_dir.path().display()));
+}
+
+/// Writes `index.html` and returns its path.
+pub(crate) fn write_page(run_dir: &RunDir) -> Result<PathBuf, Failure> {
+    let page = html_page(run_dir)?;
+    Ok(run_dir.path().join(run_dir.write_file("index.html", page.as_bytes())?))
 }
 
 fn locate(ctx: &Ctx, run: Option<&str>) -> PathBuf {

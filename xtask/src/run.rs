@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{RunArgs, RunProvider};
-use crate::ctx::{Ctx, say};
+use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
 use crate::fixture::{CLUSTER, open_run};
 use crate::gc::RunCard;
@@ -22,7 +22,7 @@ use crate::guest::{Guest, NeedyRow};
 use crate::live::Live;
 use crate::lock::one_run_at_a_time;
 use crate::nextest::{Nextest, junit_path};
-use crate::report::show;
+use crate::report::{show, write_page};
 use crate::suites::{self, Suite};
 
 /// How often the display looks at the files.
@@ -126,19 +126,17 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     finish(ctx, &run_dir, args, &ended, &log)
 }
 
-/// Gathers, annotates, summarises and shows; the exit code is that of the verdicts.
+/// Gathers, writes the reports and shows; the exit code is that of the verdicts.
 fn finish(ctx: &Ctx, run_dir: &RunDir, args: &RunArgs, ended: &Ended, log: &PathBuf) -> Result<Exit, Failure> {
-    let mut run = gather(run_dir)?;
-    let junit = junit_path(ctx, args.profile.name());
-    match annotate_junit(&junit, &run_dir.path().join("junit.xml"), &run) {
-        Ok(id) => {
-            run.nextest_run_id = id;
-            run_dir.write_json(&run_dir.run_json(), &run)?;
-        }
-        Err(error) => say(&format!("no junit.xml: {error}")),
-    }
-    summarise(&run, run_dir)?;
+    let gathered = gathered(ctx, run_dir, args);
+    // The page is written in any case: it shows a record that cannot be read as what it is, and the rest.
+    let page = write_page(run_dir);
+    let run = gathered?;
     show(&run, run_dir);
+    match page {
+        Ok(page) => print(&format!("report:  {}", page.display())),
+        Err(error) => say(&format!("no index.html: {error}")),
+    }
     // Without a single record the fault lies before the rows: the log says where.
     if run.trials.iter().all(|trial| trial.record.is_empty()) && !ended.interrupted {
         let text = std::fs::read_to_string(log).unwrap_or_default();
@@ -155,6 +153,21 @@ fn finish(ctx: &Ctx, run_dir: &RunDir, args: &RunArgs, ended: &Ended, log: &Path
         say(&format!("took {all}, of which the rows {rows}"));
     }
     Ok(Exit::of_run(&verdicts))
+}
+
+/// Brings `run.json` up to date and writes `junit.xml` and `summary.md`.
+fn gathered(ctx: &Ctx, run_dir: &RunDir, args: &RunArgs) -> Result<Run, Failure> {
+    let mut run = gather(run_dir)?;
+    let junit = junit_path(ctx, args.profile.name());
+    match annotate_junit(&junit, &run_dir.path().join("junit.xml"), &run) {
+        Ok(id) => {
+            run.nextest_run_id = id;
+            run_dir.write_json(&run_dir.run_json(), &run)?;
+        }
+        Err(error) => say(&format!("no junit.xml: {error}")),
+    }
+    summarise(&run, run_dir)?;
+    Ok(run)
 }
 
 /// `summary.md`, and the step summary of a GitHub job.

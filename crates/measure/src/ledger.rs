@@ -97,7 +97,7 @@ impl Stamp {
 }
 
 /// An object that a phase cannot account for.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Missing {
     /// The object, or the cohort when the object never showed itself.
     pub name: String,

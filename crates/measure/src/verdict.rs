@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The result of a trial or of one budget. Only [`Verdict::Pass`] passes.
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The order is the order of precedence: of several verdicts in one trial, the greatest names it. A measurement that
 /// cannot be trusted says nothing about a budget, so `invalid` outranks `fail`; a phase that never ended outranks both,
 /// because there is no measurement of it at all.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every budget was met on a valid measurement.

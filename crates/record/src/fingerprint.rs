@@ -1,10 +1,11 @@
 //! What machine a run was made on: read from the machine, never typed by hand.
 
 use procfs::{Current as _, FromRead as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The machine.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fingerprint {
     /// Model of its CPU.
     pub cpu_model: String,

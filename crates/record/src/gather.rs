@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use measure::{Judged, Verdict};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::Fingerprint;
@@ -10,7 +11,7 @@ use crate::run_dir::{Error, RunDir, read_json};
 use crate::schema::Trial;
 
 /// A run and its trials.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// [`crate::SCHEMA`] of the writer.
     pub schema: u32,
@@ -45,7 +46,7 @@ pub struct Run {
 }
 
 /// How far a run came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It runs, or it was killed.
@@ -58,7 +59,7 @@ pub enum State {
 }
 
 /// A row that was to run.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Expected {
     /// The suite's package.
     pub suite: String,
@@ -67,7 +68,7 @@ pub struct Expected {
 }
 
 /// What `run.json` says of a trial; the rest is in its own record.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TrialSummary {
     /// The suite's package.
     pub suite: String,
@@ -119,7 +120,8 @@ pub fn gather(directory: &RunDir) -> Result<Run, Error> {
     Ok(run)
 }
 
-fn summarise(trial: &Trial) -> TrialSummary {
+/// What `run.json` says of `trial`.
+pub(crate) fn summarise(trial: &Trial) -> TrialSummary {
     let (verdict, reason) = match trial.verdict {
         Some(verdict) => (verdict, trial.reason.clone()),
         None => (Verdict::NoData, format!("the test process ended without a verdict; {}", trial.reason)),
@@ -140,7 +142,8 @@ fn summarise(trial: &Trial) -> TrialSummary {
     }
 }
 
-fn never_began(row: &Expected, profile: &str) -> TrialSummary {
+/// What `run.json` says of a row that left no record.
+pub(crate) fn never_began(row: &Expected, profile: &str) -> TrialSummary {
     TrialSummary {
         suite: row.suite.clone(),
         test: row.test.clone(),

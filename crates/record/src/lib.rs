@@ -5,14 +5,17 @@
 
 mod fingerprint;
 mod gather;
+mod html;
 mod junit;
 mod run_dir;
 mod schema;
 mod summary;
 mod table;
+mod text;
 
 pub use fingerprint::Fingerprint;
 pub use gather::{Expected, Run, State, TrialSummary, gather};
+pub use html::html_page;
 pub use junit::annotate_junit;
 pub use run_dir::{Error, RunDir, new_run_id, row_name};
 pub use schema::{

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,6 +30,16 @@ pub enum Error {
         /// What is wrong and where.
         source: serde_json::Error,
     },
+    /// A series that is none.
+    #[error("{}:{line}: {message}", path.display())]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong there.
+        message: String,
+    },
     /// A JUnit file that is none.
     #[error("{}: not a JUnit file: {message}", path.display())]
     Junit {
@@ -37,6 +47,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong.
         message: String,
+    },
+    /// The page could not be made from what was read.
+    #[error("{}: cannot write the page: {source}", path.display())]
+    Page {
+        /// The run.
+        path: PathBuf,
+        /// What the template said.
+        source: askama::Error,
     },
     /// There is no run there.
     #[error("{} holds no run: `cargo xtask run` makes one", .0.display())]
@@ -138,11 +156,28 @@ impl RunDir {
     /// # Errors
     /// When one cannot be read.
     pub fn trials(&self) -> Result<Vec<Trial>, Error> {
+        self.trial_paths().iter().map(|path| read_json(path)).collect()
+    }
+
+    /// The paths of the trial records, sorted.
+    pub(crate) fn trial_paths(&self) -> Vec<PathBuf> {
         let suites = fs::read_dir(self.path.join("trials")).into_iter().flatten().flatten();
         let files = suites.flat_map(|suite| fs::read_dir(suite.path()).into_iter().flatten().flatten());
         let mut paths: Vec<PathBuf> = files.map(|file| file.path()).filter(|path| is_json(path)).collect();
         paths.sort();
-        paths.iter().map(|path| read_json(path)).collect()
+        paths
+    }
+
+    /// The path of a file that a record lists, if it lies inside this directory.
+    pub(crate) fn inside(&self, relative: &str) -> Option<PathBuf> {
+        let path = Path::new(relative);
+        let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
+        (inside && !relative.is_empty()).then(|| self.path.join(path))
+    }
+
+    /// An error as a page says it that is sent round: files relative to this directory.
+    pub(crate) fn name_problem(&self, error: &Error) -> String {
+        error.to_string().replace(&format!("{}/", self.path.display()), "")
     }
 
     /// Writes `value` as JSON.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use measure::{Gap, Judged, Missing, Quantiles, Verdict};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Version of the schema of `run.json` and of the trial records.
 pub const SCHEMA: u32 = 1;
 
 /// `trials/<suite>/<test>.json`: one run of one test function.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Trial {
     /// [`SCHEMA`] of the writer.
     pub schema: u32,
@@ -68,7 +69,7 @@ pub struct Trial {
 }
 
 /// The document that a suite checks.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Document {
     /// Its title.
     pub title: String,
@@ -77,7 +78,7 @@ pub struct Document {
 }
 
 /// A named part of a trial.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseRecord {
     /// Its name.
     pub name: String,
@@ -136,7 +137,7 @@ pub struct PhaseRecord {
 }
 
 /// When shares of the objects were done, in seconds from the start of the phase.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ProgressTimes {
     /// Half of them.
     pub t50_s: Option<f64>,
@@ -149,7 +150,7 @@ pub struct ProgressTimes {
 }
 
 /// One of the slowest objects.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SlowObject {
     /// Its name.
     pub name: String,
@@ -158,7 +159,7 @@ pub struct SlowObject {
 }
 
 /// A fault that a trial injected into its own system.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FaultRecord {
     /// What was done: `kube-scheduler killed`.
     pub what: String,
@@ -170,7 +171,7 @@ pub struct FaultRecord {
 }
 
 /// What a component used in a phase.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentUse {
     /// CPU seconds.
     pub cpu_s: f64,
@@ -179,7 +180,7 @@ pub struct ComponentUse {
 }
 
 /// A figure that others published.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Published {
     /// What it is a figure of.
     pub figure: String,
@@ -192,7 +193,7 @@ pub struct Published {
 }
 
 /// What a watch went through.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct WatchRecord {
     /// Events read.
     pub events: u64,
@@ -209,7 +210,7 @@ pub struct WatchRecord {
 }
 
 /// What the machine did during a trial.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct MachineUse {
     /// Share of its CPU time that was busy, 0 to 1.
     pub busy_share: f64,
@@ -224,7 +225,7 @@ pub struct MachineUse {
 }
 
 /// What the harness itself cost.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct HarnessUse {
     /// CPU seconds.
     pub cpu_s: f64,

@@ -1,15 +1,15 @@
 //! `summary.md`: the run as a GitHub step summary.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
+use measure::Quantiles;
 use measure::budget::Figure;
-use measure::{Quantiles, human};
 
 use crate::gather::Run;
 use crate::run_dir::{Error, RunDir};
 use crate::schema::{PhaseRecord, Trial};
 use crate::table::{limit, observed};
+use crate::text::{maybe_seconds, seconds};
 
 /// The run as Markdown: verdicts first, then each row's phases, budgets, published figures and deviations.
 ///
@@ -21,13 +21,14 @@ pub fn summary_markdown(run: &Run, directory: &RunDir) -> Result<String, Error> 
     line(&mut out, format_args!("# kubedyno: {passed} of {} rows passed\n", run.trials.len()));
     line(&mut out, format_args!("| row | verdict | took | why |\n| --- | --- | --- | --- |"));
     for trial in &run.trials {
-        let took = human(Duration::from_secs_f64(trial.wall_s.max(0.0)));
+        let took = seconds(trial.wall_s);
         let reason = cell(&trial.reason);
         line(&mut out, format_args!("| {} {} | **{}** | {took} | {reason} |", trial.suite, trial.test, trial.verdict));
     }
     for row in &run.not_selected {
         line(&mut out, format_args!("| {} | not selected | | |", cell(row)));
     }
+    line(&mut out, format_args!("\nPlots, causes and the set-up of each row: `index.html` beside this file."));
     for trial in directory.trials()? {
         row(&mut out, &trial);
     }
@@ -60,7 +61,7 @@ fn row(out: &mut String, trial: &Trial) {
     }
     for phase in &trial.phases {
         let PhaseRecord { name, end, progress, per_s, unaccounted, .. } = phase;
-        let times = [progress.t50_s, progress.t90_s, progress.t99_s, progress.t100_s].map(seconds);
+        let times = [&progress.t50_s, &progress.t90_s, &progress.t99_s, &progress.t100_s].map(maybe_seconds);
         line(out, format_args!("| {name} | {end} | {} | {per_s:.1} | {unaccounted} |", times.join(" | ")));
     }
     let stages: Vec<_> = trial.phases.iter().flat_map(|p| p.stages.iter().map(|(s, q)| (&p.name, s, q))).collect();
@@ -123,10 +124,6 @@ fn row(out: &mut String, trial: &Trial) {
             line(out, format_args!("- {entry}"));
         }
     }
-}
-
-fn seconds(value: Option<f64>) -> String {
-    value.map_or("-".to_owned(), |seconds| human(Duration::from_secs_f64(seconds)))
 }
 
 fn cell(text: &str) -> String {

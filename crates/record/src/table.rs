@@ -2,9 +2,10 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use measure::budget::{Direction, Figure};
-use measure::{Judged, Verdict, human};
+use measure::{Judged, Verdict};
 
 use crate::gather::{Run, TrialSummary};
+use crate::text::seconds;
 
 /// One line a row: the verdict, how long it took, the budgets met, and the sentence.
 pub fn rows_table(run: &Run, width: u16) -> String {
@@ -16,7 +17,7 @@ pub fn rows_table(run: &Run, width: u16) -> String {
         table.add_row([
             format!("{} {}", trial.suite, trial.test),
             trial.verdict.to_string(),
-            human(std::time::Duration::from_secs_f64(trial.wall_s.max(0.0))),
+            seconds(trial.wall_s),
             format!("{met}/{}", trial.budgets.len()),
             trial.reason.clone(),
         ]);

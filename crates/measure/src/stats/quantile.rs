@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Quantiles of a set of durations, in milliseconds, with the number of samples they rest on.
 ///
 /// A quantile that the samples cannot carry is absent, never guessed: p99 of 20 samples is only their maximum under
 /// another name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quantiles {
     /// Number of samples.
     pub n: usize,

@@ -1,0 +1,183 @@
+//! One phase of a row on the page: its progress, the times of its stages, what the components used in it.
+
+use std::path::PathBuf;
+
+use measure::Quantiles;
+
+use super::cause::cores;
+use super::cells::{Cell, Key, Table};
+use super::plots::{Cdf, LINES, progress, stage_times};
+use super::series::{self, LedgerTable, StageTimes};
+use crate::run_dir::RunDir;
+use crate::schema::{PhaseRecord, Trial};
+use crate::text::{bytes, figure, maybe_figure, maybe_seconds, percent, seconds};
+
+/// Slowest objects that are shown; the record has more.
+const SLOWEST: usize = 3;
+/// Kinds of requests that are shown; the record has more.
+const REQUEST_KINDS: usize = 6;
+
+/// A phase as the page shows it.
+#[derive(Debug)]
+pub(crate) struct Phase {
+    /// Its name with its number.
+    pub(crate) name: String,
+    /// The progress curve.
+    pub(crate) progress: Option<String>,
+    /// The CDFs of its stages.
+    pub(crate) stages: Option<String>,
+    /// The stages' quantiles, each with its line in the plot.
+    pub(crate) quantiles: Table,
+    /// Where a curve and the record differ.
+    pub(crate) remarks: Vec<String>,
+    /// CPU and memory of the components.
+    pub(crate) components: Table,
+    /// What it cost the apiserver and etcd.
+    pub(crate) costs: Table,
+    /// The objects that it cannot account for.
+    pub(crate) missing: Table,
+    /// The slowest objects.
+    pub(crate) slowest: Table,
+    /// Series that could not be read.
+    pub(crate) problems: Vec<String>,
+}
+
+/// The counts and times of all phases.
+pub(crate) fn overview(trial: &Trial) -> Table {
+    let head =
+        ["phase", "done", "50 %", "90 %", "99 %", "100 %", "per s", "late", "relisted", "gone early", "unaccounted"];
+    let mut table = Table::new("Phases", &head);
+    for (index, phase) in trial.phases.iter().enumerate() {
+        let times = &phase.progress;
+        let times = [&times.t50_s, &times.t90_s, &times.t99_s, &times.t100_s];
+        let counts = [phase.late, phase.relisted, phase.gone_early, phase.unaccounted];
+        let name = Cell::Noted(format!("{} {}", index + 1, phase.name), phase.end.clone());
+        let done = Cell::number(format!("{}/{}", phase.done, phase.expected));
+        let times = times.map(|time| Cell::Number(maybe_seconds(time)));
+        let row = [name, done].into_iter().chain(times).chain([Cell::Number(figure(phase.per_s))]);
+        table.push(row.chain(counts.map(Cell::number)));
+    }
+    table
+}
+
+impl Phase {
+    /// The phase with this index. `cpus` are those of the machine, 0 when not known.
+    pub(crate) fn new(trial: &Trial, index: usize, cpus: usize, ledgers: &[LedgerTable], directory: &RunDir) -> Self {
+        let phase = &trial.phases[index];
+        let mut problems = Vec::new();
+        let curve = format!(".{}.progress.csv", phase.name);
+        let curve = file(trial, directory, &curve).and_then(|path| match series::progress(&path) {
+            Ok(points) => Some(points),
+            Err(error) => {
+                problems.push(directory.name_problem(&error));
+                None
+            }
+        });
+        let is_last = index + 1 == trial.phases.len();
+        let waited_s = Some(trial.wall_s - phase.started_s).filter(|_| is_last && phase.verdict.is_some());
+        let progress = curve.map(|points| progress(phase, &points, waited_s));
+        let end_s = trial.phases.get(index + 1).map_or(f64::INFINITY, |next| next.started_s);
+        let times: Vec<_> =
+            phase.stages.iter().map(|(stage, of)| (stage, of, times(ledgers, phase, stage, of, end_s))).collect();
+        let drawn = times.iter().filter_map(|(stage, _, times)| Some(Cdf { stage, ms: &times.as_ref()?.ms }));
+        let drawn: Vec<Cdf<'_>> = drawn.filter(|cdf| !cdf.ms.is_empty()).take(LINES).collect();
+        let stages = (!drawn.is_empty()).then(|| stage_times(&phase.name, &drawn));
+        Self {
+            name: format!("{} {}", index + 1, phase.name),
+            progress,
+            stages,
+            quantiles: quantiles(&times, &drawn),
+            remarks: times.iter().filter_map(|(stage, of, times)| remark(stage, of, times.as_ref()?)).collect(),
+            components: components(phase, cpus),
+            costs: costs(phase),
+            missing: Table::of_pairs(
+                "Objects that it cannot account for, the first of them",
+                phase.missing.iter().map(|missing| (missing.name.clone(), missing.reason.clone())),
+            ),
+            slowest: Table::of_pairs(
+                "Slowest objects",
+                phase.slowest.iter().take(SLOWEST).map(|slow| (slow.name.clone(), seconds(slow.took_ms / 1e3))),
+            ),
+            problems,
+        }
+    }
+
+    /// The tables that there are beside the plots.
+    pub(crate) fn details(&self) -> Vec<&Table> {
+        let all = [&self.components, &self.costs, &self.slowest, &self.missing];
+        all.into_iter().filter(|table| !table.is_empty()).collect()
+    }
+}
+
+/// The file beside a record whose name ends so, if the record lists one inside the run's directory.
+pub(crate) fn file(trial: &Trial, directory: &RunDir, suffix: &str) -> Option<PathBuf> {
+    trial.files.iter().find(|file| file.ends_with(suffix)).and_then(|file| directory.inside(file))
+}
+
+/// The times of a stage (`from -> to`) within a phase, from the account whose count comes nearest to the record's.
+fn times(ledgers: &[LedgerTable], phase: &PhaseRecord, stage: &str, of: &Quantiles, end_s: f64) -> Option<StageTimes> {
+    let (from, to) = stage.split_once(" -> ")?;
+    // Stamps are written in microseconds, the begin of a phase in nanoseconds.
+    let start_s = phase.started_s - 1e-6;
+    let times = ledgers.iter().filter_map(|ledger| ledger.times(from, to, start_s, end_s));
+    times.min_by_key(|times| times.ms.len().abs_diff(of.n))
+}
+
+/// A curve that rests on other objects than the record's quantiles.
+fn remark(stage: &str, of: &Quantiles, times: &StageTimes) -> Option<String> {
+    let drawn = times.ms.len();
+    (drawn != of.n).then(|| format!("{stage}: the curve has {drawn} objects, the record's quantiles {}.", of.n))
+}
+
+/// The quantiles of each stage. What came late or was only listed is no measurement, and is counted beside them.
+fn quantiles(stages: &[(&String, &Quantiles, Option<StageTimes>)], drawn: &[Cdf<'_>]) -> Table {
+    let head = ["stage", "n", "p50", "p90", "p99", "max", "late ~", "listed ?"];
+    let mut table = Table::new("Times of the stages, ms", &head);
+    for (stage, quantiles, times) in stages {
+        let line = drawn.iter().position(|cdf| cdf.stage == *stage);
+        let text = || Cell::Text((*stage).clone());
+        let name = line.map_or_else(text, |index| Cell::Line(Key::new(index), (*stage).clone()));
+        let Quantiles { n, p50_ms, p90_ms, p99_ms, max_ms } = quantiles;
+        let figures = [p50_ms, p90_ms, p99_ms, max_ms].map(|ms| Cell::Number(maybe_figure(ms)));
+        let left_out = |count: fn(&StageTimes) -> usize| {
+            Cell::Number(times.as_ref().map_or("-".to_owned(), |t| count(t).to_string()))
+        };
+        let left_out = [left_out(|times| times.late), left_out(|times| times.relisted)];
+        table.push([name, Cell::number(n)].into_iter().chain(figures).chain(left_out));
+    }
+    table
+}
+
+fn components(phase: &PhaseRecord, cpus: usize) -> Table {
+    let head = ["component", "CPU s", "cores", "of all cores", "memory at the end"];
+    let mut table = Table::new("Components in this phase", &head);
+    // The CPU seconds of a phase that stalled include the time after it stopped, so a share of its time says nothing.
+    let whole = phase.verdict.is_none();
+    for ((name, used), (_, cores)) in phase.components.iter().zip(cores(phase)) {
+        let share = if whole && cpus > 0 { percent(cores / cpus as f64) } else { "-".to_owned() };
+        let cores = if whole { format!("{cores:.2}") } else { "-".to_owned() };
+        let figures = [figure(used.cpu_s), cores, share, bytes(used.rss_bytes as f64)];
+        table.push([Cell::Text(name.clone())].into_iter().chain(figures.map(Cell::Number)));
+    }
+    table
+}
+
+fn costs(phase: &PhaseRecord) -> Table {
+    let mut table = Table::new("Requests and writes", &["what", "count", "an object"]);
+    let objects = phase.done.max(1) as f64;
+    let writes = [
+        ("requests to the apiserver, without watches", phase.api_requests),
+        ("writes to etcd", phase.etcd_puts),
+        ("bytes of etcd's write-ahead log", phase.etcd_wal_bytes),
+        ("growth of etcd's database, bytes", phase.etcd_db_growth_bytes),
+    ];
+    let writes = writes.into_iter().filter_map(|(what, count)| Some((what.to_owned(), count?)));
+    let mut requests: Vec<(String, f64)> = phase.api_requests_by.iter().map(|(what, n)| (what.clone(), *n)).collect();
+    requests.sort_by(|a, b| b.1.total_cmp(&a.1));
+    requests.truncate(REQUEST_KINDS);
+    for (what, count) in writes.chain(requests) {
+        let figures = [figure(count), figure(count / objects)];
+        table.push([Cell::Text(what)].into_iter().chain(figures.map(Cell::Number)));
+    }
+    table
+}

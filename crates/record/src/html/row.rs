@@ -1,0 +1,261 @@
+//! One row of a run on the page: a trial, a record that cannot be read, or a row that never began.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use measure::{Verdict, budget};
+
+use super::cause::{Cause, causes};
+use super::cells::{Badge, Cell, Key, Table};
+use super::phase::{self, Phase};
+use super::plots::{Band, LINES, OverTime, over_time};
+use super::series::{self, Components};
+use super::setup::{self, Clusters};
+use super::usage::{self, Use};
+use crate::gather::{Expected, Run, TrialSummary, never_began, summarise};
+use crate::run_dir::{Error, RunDir};
+use crate::schema::Trial;
+use crate::text::{figure, seconds};
+
+/// Where a row comes from.
+#[derive(Debug)]
+pub(crate) enum Source<'a> {
+    /// A record.
+    Trial(&'a Trial),
+    /// A record that cannot be read.
+    Unreadable {
+        /// Its path, which names suite and row.
+        path: &'a Path,
+        /// What is wrong with it, with file and line.
+        problem: String,
+    },
+    /// A row that was to run and left no record.
+    NeverBegan(&'a Expected),
+}
+
+/// A row as the page shows it.
+#[derive(Debug, Template)]
+#[template(path = "row.html")]
+pub(crate) struct Row {
+    pub(crate) open: bool,
+    pub(crate) suite: String,
+    pub(crate) test: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) reason: String,
+    pub(crate) took: String,
+    /// Budgets met, of how many.
+    pub(crate) met: String,
+    /// Its place in the page, unique.
+    pub(crate) id: String,
+    document: String,
+    problems: Vec<String>,
+    causes: Vec<Cause>,
+    budgets: Table,
+    overview: Table,
+    phases: Vec<Phase>,
+    usage: Option<Usage>,
+    published: Table,
+    deviations: Vec<String>,
+    notes: Vec<String>,
+    setup: Vec<Table>,
+    /// The number of its cluster.
+    cluster: Option<usize>,
+    /// The versions of its cluster, in short.
+    versions: String,
+    files: Vec<String>,
+    repeat: String,
+}
+
+/// CPU and memory over the time of a row.
+#[derive(Debug)]
+struct Usage {
+    cores: String,
+    memory: String,
+    legend: Table,
+    seconds_a_point: String,
+    not_drawn: usize,
+}
+
+impl HtmlSafe for Row {}
+
+impl Source<'_> {
+    /// The suite and the row that it is of.
+    pub(crate) fn name(&self) -> (String, String) {
+        match self {
+            Self::Trial(trial) => (trial.suite.clone(), trial.test.clone()),
+            Self::NeverBegan(expected) => (expected.suite.clone(), expected.test.clone()),
+            Self::Unreadable { path, .. } => {
+                let stem = |path: Option<&Path>| Some(path?.file_stem()?.to_string_lossy().into_owned());
+                (stem(path.parent()).unwrap_or_default(), stem(Some(path)).unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl Row {
+    /// The row of `source`, with the series that lie in `directory`.
+    pub(crate) fn new(source: &Source<'_>, id: String, directory: &RunDir, run: &Run, clusters: &mut Clusters) -> Self {
+        match source {
+            Source::Trial(trial) => {
+                let row = Self::of_trial(trial, id, directory, run);
+                Self { cluster: Some(clusters.number(trial)), ..row }
+            }
+            Source::NeverBegan(expected) => Self::of_summary(&never_began(expected, &run.profile), id),
+            Source::Unreadable { problem, .. } => {
+                let (suite, test) = source.name();
+                let expected = Expected { suite, test };
+                let mut row = Self::of_summary(&never_began(&expected, &run.profile), id);
+                row.reason = "its record cannot be read".to_owned();
+                row.problems.push(problem.clone());
+                row
+            }
+        }
+    }
+
+    /// The verdict as the page shows it.
+    pub(crate) fn badge(&self) -> Badge {
+        Badge { verdict: self.verdict }
+    }
+
+    /// A file without the folder and the name of the row, which all its series begin with.
+    fn short<'a>(&self, file: &'a str) -> &'a str {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        name.strip_prefix(&format!("{}.{}.", self.suite, self.test)).unwrap_or(name)
+    }
+
+    fn of_summary(summary: &TrialSummary, id: String) -> Self {
+        Self {
+            open: false,
+            id,
+            suite: summary.suite.clone(),
+            test: summary.test.clone(),
+            verdict: summary.verdict,
+            reason: summary.reason.clone(),
+            took: if summary.wall_s > 0.0 { seconds(summary.wall_s) } else { "-".to_owned() },
+            met: met(&summary.budgets),
+            document: String::new(),
+            problems: Vec::new(),
+            causes: Vec::new(),
+            budgets: Table::new("Budgets", &[]),
+            overview: Table::new("Phases", &[]),
+            phases: Vec::new(),
+            usage: None,
+            published: Table::new("Published figures beside ours", &[]),
+            deviations: summary.deviations.clone(),
+            notes: Vec::new(),
+            setup: Vec::new(),
+            cluster: None,
+            versions: String::new(),
+            files: Vec::new(),
+            repeat: setup::repeat(&summary.suite, &summary.test, &summary.profile, &BTreeMap::new()),
+        }
+    }
+
+    fn of_trial(trial: &Trial, id: String, directory: &RunDir, run: &Run) -> Self {
+        let row = Self::of_summary(&summarise(trial), id);
+        let mut problems = Vec::new();
+        let (components, ledgers) = read_series(trial, directory, &mut problems);
+        let cpus = run.fingerprint.cpus;
+        let passes = trial.verdict.is_some_and(Verdict::passes);
+        let phases = (0..trial.phases.len()).map(|index| Phase::new(trial, index, cpus, &ledgers, directory));
+        let setup = [setup::parameters(trial), setup::machine_and_harness(trial), setup::watches(trial)];
+        let versions: Vec<String> = trial.versions.iter().map(|(of, version)| format!("{of} {version}")).collect();
+        let record = format!("trials/{}/{}.json", trial.suite, trial.test);
+        let listed = std::iter::once(&record).chain(&trial.files);
+        Self {
+            document: trial.document.title.clone(),
+            causes: if passes { Vec::new() } else { causes(trial, cpus, components.as_ref()) },
+            budgets: setup::budgets(trial),
+            overview: phase::overview(trial),
+            phases: phases.collect(),
+            usage: components.map(|components| Usage::new(trial, &components, cpus)),
+            published: setup::published(trial),
+            notes: trial.notes.clone(),
+            setup: setup.into_iter().filter(|table| !table.is_empty()).collect(),
+            files: listed.filter(|file| directory.inside(file).is_some_and(|path| path.exists())).cloned().collect(),
+            repeat: setup::repeat(&trial.suite, &trial.test, &trial.profile, &trial.overridden),
+            versions: versions.join(", "),
+            problems,
+            ..row
+        }
+    }
+}
+
+impl Usage {
+    fn new(trial: &Trial, components: &Components, cpus: usize) -> Self {
+        let uses = usage::over_time(components);
+        let bands: Vec<Band> = trial
+            .phases
+            .iter()
+            .map(|phase| {
+                let end_s = phase.started_s + phase.took_s;
+                let end_s = if phase.verdict.is_some() { trial.wall_s.max(end_s) } else { end_s };
+                Band { name: phase.name.clone(), span_s: (phase.started_s, end_s) }
+            })
+            .collect();
+        let busiest: Vec<String> = uses.iter().map(|used| format!("{} {} s", used.name, figure(used.cpu_s))).collect();
+        let cores = over_time(&OverTime {
+            title: "CPU of the components over time",
+            description: &format!("CPU seconds in all: {}", busiest.join(", ")),
+            unit: "cores",
+            bands: &bands,
+            lines: uses.iter().map(|used| &used.cores).collect(),
+            limit: (cpus > 0).then(|| (cpus as f64, format!("all {cpus} cores"))),
+        });
+        let largest: Vec<String> =
+            uses.iter().map(|used| format!("{} {} MiB", used.name, figure(highest(&used.memory_mib)))).collect();
+        let memory = over_time(&OverTime {
+            title: "Memory of the components over time",
+            description: &format!("At most: {}", largest.join(", ")),
+            unit: "MiB resident",
+            bands: &bands,
+            lines: uses.iter().map(|used| &used.memory_mib).collect(),
+            limit: None,
+        });
+        Self {
+            cores,
+            memory,
+            legend: legend(&uses),
+            seconds_a_point: figure(usage::seconds_a_point(components)),
+            not_drawn: uses.len().saturating_sub(LINES),
+        }
+    }
+}
+
+fn legend(uses: &[Use]) -> Table {
+    let mut table = Table::new("Lines of both plots", &["component", "CPU s", "most cores", "most memory, MiB"]);
+    for (index, used) in uses.iter().enumerate() {
+        let name = used.name.clone();
+        let name = if index < LINES { Cell::Line(Key::new(index), name) } else { Cell::Text(name) };
+        let (cores, memory) = (highest(&used.cores), highest(&used.memory_mib));
+        let figures = [format!("{:.1}", used.cpu_s), format!("{cores:.2}"), figure(memory)];
+        table.push([name].into_iter().chain(figures.map(Cell::Number)));
+    }
+    table
+}
+
+fn highest(pieces: &usage::Pieces) -> f64 {
+    pieces.iter().flatten().map(|point| point.1).fold(0.0, f64::max)
+}
+
+/// The series of a trial; what cannot be read is a problem of the row and no more.
+fn read_series(
+    trial: &Trial,
+    directory: &RunDir,
+    problems: &mut Vec<String>,
+) -> (Option<Components>, Vec<series::LedgerTable>) {
+    let mut tell = |error: Error| problems.push(directory.name_problem(&error));
+    let components = phase::file(trial, directory, ".components.csv");
+    let components = components.and_then(|path| series::components(&path).map_err(&mut tell).ok());
+    let ledgers = trial.files.iter().filter(|file| file.ends_with(".ledger.csv"));
+    let ledgers = ledgers.filter_map(|file| directory.inside(file));
+    let ledgers = ledgers.filter_map(|path| series::ledger(&path).map_err(&mut tell).ok()).collect();
+    (components, ledgers)
+}
+
+fn met(budgets: &[budget::Judged]) -> String {
+    let met = budgets.iter().filter(|judged| judged.verdict.passes()).count();
+    if budgets.is_empty() { "-".to_owned() } else { format!("{met}/{}", budgets.len()) }
+}

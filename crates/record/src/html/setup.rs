@@ -1,0 +1,192 @@
+//! What a row ran with, what it cost and what stands beside it, as tables; and the command that repeats it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::cells::{Badge, Cell, Table};
+use crate::fingerprint::Fingerprint;
+use crate::schema::Trial;
+use crate::table::{limit, observed};
+use crate::text::{bytes, figure, percent};
+
+/// The budgets: observed and limit, and below each name its role, source and derivation.
+pub(crate) fn budgets(trial: &Trial) -> Table {
+    let mut table = Table::new("Budgets", &["budget", "verdict", "observed", "limit", "observed / limit"]);
+    for judged in &trial.budgets {
+        let ratio = judged.observed.map(|value| value / judged.limit).filter(|ratio| ratio.is_finite());
+        let role = match judged.role {
+            measure::budget::Role::Gate => "gate",
+            measure::budget::Role::Ceiling => "ceiling",
+        };
+        table.push([
+            Cell::Noted(judged.metric.clone(), format!("{role}; {}; {}", judged.source, judged.derivation)),
+            Cell::Verdict(Badge { verdict: judged.verdict }),
+            Cell::Number(observed(judged)),
+            Cell::Number(limit(judged)),
+            Cell::Number(ratio.map_or("-".to_owned(), percent)),
+        ]);
+    }
+    table
+}
+
+/// Figures of others beside ours.
+pub(crate) fn published(trial: &Trial) -> Table {
+    let mut table = Table::new("Published figures beside ours", &["figure", "theirs", "ours"]);
+    for published in &trial.published {
+        let ours = published.metric.as_ref().and_then(|metric| trial.metrics.get(metric));
+        table.push([
+            Cell::Noted(published.figure.clone(), published.source.clone()),
+            Cell::Text(published.theirs.clone()),
+            Cell::Number(ours.map_or("-".to_owned(), |value| figure(*value))),
+        ]);
+    }
+    table
+}
+
+/// The parameters, overridden ones marked.
+pub(crate) fn parameters(trial: &Trial) -> Table {
+    let marked = trial.parameters.iter().map(|(name, value)| {
+        let mark = if trial.overridden.contains_key(name) { " (overridden)" } else { "" };
+        (name.clone(), format!("{}{mark}", plain(value)))
+    });
+    Table::of_pairs("Parameters", marked)
+}
+
+/// The clusters that rows ran on, by their settings, versions and programs. Many rows share one, so each is told once.
+#[derive(Debug, Default)]
+pub(crate) struct Clusters {
+    known: Vec<(String, Vec<Table>)>,
+}
+
+impl Clusters {
+    /// The number of a trial's cluster, from 1.
+    pub(crate) fn number(&mut self, trial: &Trial) -> usize {
+        let key = format!("{} {:?} {:?}", trial.settings, trial.programs, trial.versions);
+        let known = self.known.iter().position(|(known, _)| *known == key);
+        let index = known.unwrap_or_else(|| {
+            let tables = [settings(trial), versions(trial), programs(trial)];
+            self.known.push((key, tables.into_iter().filter(|table| !table.is_empty()).collect()));
+            self.known.len() - 1
+        });
+        index + 1
+    }
+
+    /// The tables of each, in the order of their numbers.
+    pub(crate) fn into_tables(self) -> Vec<Vec<Table>> {
+        self.known.into_iter().map(|(_, tables)| tables).collect()
+    }
+}
+
+/// The settings of the cluster.
+fn settings(trial: &Trial) -> Table {
+    let settings = trial.settings.as_object().into_iter().flatten();
+    Table::of_pairs("Settings of the cluster", settings.map(|(name, value)| (name.clone(), plain(value))))
+}
+
+/// Versions of the system under test.
+fn versions(trial: &Trial) -> Table {
+    Table::of_pairs("Versions", trial.versions.clone())
+}
+
+/// The programs with their versions and where they came from.
+fn programs(trial: &Trial) -> Table {
+    let mut table = Table::new("Programs", &["program", "version", "from"]);
+    for program in &trial.programs {
+        let field = |name: &str| program.get(name).map_or("-".to_owned(), plain);
+        let sha256: String = field("sha256").chars().take(12).collect();
+        table.push([
+            Cell::Noted(field("name"), format!("sha256 {sha256}…, {}", field("path"))),
+            Cell::Text(field("version")),
+            Cell::Text(field("source")),
+        ]);
+    }
+    table
+}
+
+/// What the machine did during the row, and what the harness itself cost.
+pub(crate) fn machine_and_harness(trial: &Trial) -> Table {
+    let (machine, harness) = (&trial.machine, &trial.harness);
+    let pairs = [
+        ("machine busy", percent(machine.busy_share)),
+        ("CPU time stolen by a hypervisor", percent(machine.steal_share)),
+        ("load average at the start", figure(machine.load_at_start)),
+        ("clock stepped by", format!("{} ms", figure(machine.clock_step_ms))),
+        ("yardstick, median", format!("{} CPU ms", figure(machine.yardstick_ms))),
+        ("harness: CPU", format!("{} s", figure(harness.cpu_s))),
+        ("harness: peak memory", bytes(harness.peak_rss_bytes as f64)),
+        ("harness: longest wait for a CPU", harness.cpu_wait_share.map_or("not counted".to_owned(), percent)),
+        ("harness: API requests", harness.requests.to_string()),
+        ("harness: watch events", bytes(harness.watch_bytes as f64)),
+        ("harness: ledger, an object", bytes(harness.ledger_bytes_per_object)),
+    ];
+    Table::of_pairs("Machine and harness", pairs.map(|(name, value)| (name.to_owned(), value)))
+}
+
+/// What the watches went through.
+pub(crate) fn watches(trial: &Trial) -> Table {
+    let head = ["watch", "events", "bytes", "breaks", "410 Gone", "relists", "undecoded"];
+    let mut table = Table::new("Watches", &head);
+    for (name, watch) in &trial.watches {
+        let counts = [watch.breaks, watch.gone, watch.relists, watch.undecoded].map(Cell::number);
+        let read = [Cell::number(watch.events), Cell::Number(bytes(watch.bytes as f64))];
+        table.push([Cell::Text(name.clone())].into_iter().chain(read).chain(counts));
+    }
+    table
+}
+
+/// The machine of the run.
+pub(crate) fn fingerprint(machine: &Fingerprint) -> Table {
+    let pairs = [
+        ("CPU", format!("{} x {}", machine.cpus, machine.cpu_model)),
+        ("architecture", machine.architecture.clone()),
+        ("memory", bytes(machine.memory_bytes as f64)),
+        ("system", machine.os.clone()),
+        ("kernel", machine.kernel.clone()),
+    ];
+    Table::of_pairs("Machine", pairs.map(|(name, value)| (name.to_owned(), value)))
+}
+
+/// The command that runs the row again, for a shell.
+pub(crate) fn repeat(suite: &str, test: &str, profile: &str, overridden: &BTreeMap<String, Value>) -> String {
+    let suite = suite.strip_suffix("-suite").unwrap_or(suite);
+    let mut words =
+        vec!["cargo xtask run".to_owned(), quoted(suite), "--filter".to_owned(), quoted(&format!("test({test})"))];
+    if !profile.is_empty() {
+        words.extend(["--profile".to_owned(), quoted(profile)]);
+    }
+    for (key, value) in overridden {
+        words.extend(["--set".to_owned(), quoted(&format!("{key}={}", plain(value)))]);
+    }
+    words.join(" ")
+}
+
+/// A word of a shell's command line.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// A JSON value without the quotes of a string.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_repeated_with_its_profile_and_its_overrides() {
+        let overridden =
+            BTreeMap::from([("image".to_owned(), Value::from("it's")), ("nodes".to_owned(), Value::from(50))]);
+        assert_eq!(
+            repeat("kperf-suite", "nodepool_smoke", "default", &overridden),
+            r"cargo xtask run kperf --filter 'test(nodepool_smoke)' --profile default --set 'image=it'\''s' --set nodes=50"
+        );
+    }
+}
