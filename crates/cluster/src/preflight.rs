@@ -214,8 +214,8 @@ mod tests {
             (preflight.nodes, preflight.flow_schemas, preflight.namespaces_of_others),
             (Some(nodes), None, None)
         );
-        assert_eq!(preflight.rights["get on /metrics"], true);
-        assert_eq!(preflight.rights["create on nodes"], false);
+        assert!(preflight.rights["get on /metrics"]);
+        assert!(!preflight.rights["create on nodes"]);
         let needs = Needs { nodes: 1, pods: 1 };
         let lacks = Needs::lacks(Some(&needs), &preflight.capabilities());
         assert_eq!(lacks.as_deref(), Some("create, watch, delete, deletecollection on nodes"));
