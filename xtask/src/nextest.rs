@@ -24,6 +24,17 @@ pub(crate) fn junit_path(ctx: &Ctx, profile: &str) -> PathBuf {
     ctx.root.join("target/nextest").join(profile).join("junit.xml")
 }
 
+/// A command without the variables that cargo sets for the package that it runs. ring's build script has cargo watch
+/// them: with other values than a person's own `cargo nextest run` has, everything above TLS is built again.
+pub(crate) fn of_no_package(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
+        command.env_remove(name);
+    }
+    command
+}
+
 impl Nextest {
     /// nextest, got if it is missing, with arguments that select tests.
     pub(crate) fn new(ctx: &Ctx, profile: &str, args: Vec<String>) -> Result<Self, Failure> {
@@ -69,7 +80,7 @@ impl Nextest {
 
     /// `cargo nextest <verb>` with the selection, its standard input closed.
     pub(crate) fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = of_no_package(&self.program);
         command
             .args(["nextest", verb, "--profile", &self.profile])
             .args(&self.args)

@@ -1,6 +1,5 @@
 //! `cargo xtask test`: everything that checks this repository itself.
 
-use std::process::Command;
 use std::time::Instant;
 
 use measure::human;
@@ -9,6 +8,7 @@ use crate::cli::TestArgs;
 use crate::ctx::{Ctx, say};
 use crate::exit::{Exit, Failure};
 use crate::lock::one_run_at_a_time;
+use crate::nextest::of_no_package;
 
 pub(crate) async fn test(ctx: &Ctx, args: &TestArgs) -> Result<Exit, Failure> {
     let thirdparty = ctx.thirdparty();
@@ -44,7 +44,7 @@ pub(crate) async fn test(ctx: &Ctx, args: &TestArgs) -> Result<Exit, Failure> {
 fn step(ctx: &Ctx, name: &str, program: &str, words: &str) -> bool {
     say(&format!("==> {name}: cargo {words}"));
     let started = Instant::now();
-    let status = Command::new(program).args(words.split(' ')).current_dir(&ctx.root).status();
+    let status = of_no_package(program.as_ref()).args(words.split(' ')).current_dir(&ctx.root).status();
     let took = human(started.elapsed());
     match &status {
         Ok(status) if status.success() => say(&format!("==> {name}: ok, {took}")),

@@ -109,7 +109,11 @@ impl Access {
     pub async fn client(&self) -> Result<Client> {
         let unusable = |cause| self.no_access(cause, "correct the kubeconfig, or name another --context");
         let config = quiet(self.kubeconfig.clone()).await.map_err(|error| unusable(innermost(&error)))?;
-        Client::try_from(config).map_err(|error| unusable(innermost(&error)))
+        Client::try_from(config).map_err(|error| match &error {
+            // A credential plugin runs before the first request.
+            kube::Error::Auth(_) => self.refused(&error),
+            other => unusable(innermost(other)),
+        })
     }
 
     /// What an answer of the apiserver to the very first question says, with its fix.
@@ -313,6 +317,18 @@ current-context: prod
         let error = Access::read(&[dir.path().join("config")], context).unwrap_err().to_string();
         let error = error.replace(&dir.path().display().to_string(), "[DIR]");
         assert!(error.starts_with(message) && !error.contains('\n'), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_credential_plugin_that_is_not_there_is_told_apart_from_a_silent_server() {
+        let dir = directory(&FILE.replace("certificate-authority: pki/ca.crt, ", "").replace("IfAvailable", "Never"));
+        let access = Access::read(&[dir.path().join("config")], None).unwrap();
+        let error = access.client().await.map(drop).unwrap_err().to_string();
+        assert!(error.contains("unable to run auth exec: No such file or directory"), "{error}");
+        assert!(
+            error.ends_with("run the login command of its credential plugin, or name another --context"),
+            "{error}"
+        );
     }
 
     #[test]
