@@ -67,6 +67,9 @@ pub(crate) fn causes(trial: &Trial, cpus: usize, components: Option<&Components>
     for says in busy(trial, phase, cpus, components) {
         say("busy", says);
     }
+    for death in &trial.component_deaths {
+        say("died", format!("{death}."));
+    }
     for note in &trial.notes {
         say("note", format!("{note}."));
     }

@@ -30,6 +30,8 @@ pub(crate) struct Phase {
     pub(crate) quantiles: Table,
     /// Where a curve and the record differ.
     pub(crate) remarks: Vec<String>,
+    /// How it moved and stood still.
+    pub(crate) moves: Table,
     /// CPU and memory of the components.
     pub(crate) components: Table,
     /// What it cost the apiserver and etcd.
@@ -88,6 +90,7 @@ impl Phase {
             stages,
             quantiles: quantiles(&times, &drawn),
             remarks: times.iter().filter_map(|(stage, of, times)| remark(stage, of, times.as_ref()?)).collect(),
+            moves: moves(phase),
             components: components(phase, cpus),
             costs: costs(phase),
             missing: Table::of_pairs(
@@ -104,7 +107,7 @@ impl Phase {
 
     /// The tables that there are beside the plots.
     pub(crate) fn details(&self) -> Vec<&Table> {
-        let all = [&self.components, &self.costs, &self.slowest, &self.missing];
+        let all = [&self.moves, &self.components, &self.costs, &self.slowest, &self.missing];
         all.into_iter().filter(|table| !table.is_empty()).collect()
     }
 }
@@ -146,6 +149,21 @@ fn quantiles(stages: &[(&String, &Quantiles, Option<StageTimes>)], drawn: &[Cdf<
         table.push([name, Cell::number(n)].into_iter().chain(figures).chain(left_out));
     }
     table
+}
+
+fn moves(phase: &PhaseRecord) -> Table {
+    let standstill = phase.longest_standstill_s.map(|time| ("longest time without progress".to_owned(), seconds(time)));
+    let gap = phase.gap.as_ref().map(|gap| {
+        let figures = format!("{} at the median of {} looks, {} at most", gap.p50, gap.n, gap.max);
+        (format!("objects between {}", gap.between), figures)
+    });
+    let faults = phase.faults.iter().map(|fault| {
+        let recovered = fault
+            .recovered_after_s
+            .map_or("it did not go on".to_owned(), |after| format!("it went on for good after {}", seconds(after)));
+        (format!("{} at +{}", fault.what, seconds(fault.at_s)), recovered)
+    });
+    Table::of_pairs("How it moved", standstill.into_iter().chain(gap).chain(faults))
 }
 
 fn components(phase: &PhaseRecord, cpus: usize) -> Table {
