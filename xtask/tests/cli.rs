@@ -43,6 +43,29 @@ fn a_bad_command_line_is_refused(#[case] args: &[&str], #[case] code: i32, #[cas
     assert!(text(&output).contains(message), "{}", text(&output));
 }
 
+/// The page is there for whoever looks, and the exit code says that a record was lost.
+#[test]
+fn a_report_as_a_page_shows_a_torn_record_as_what_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = record::RunDir::at(directory.path().join("run"));
+    run.write_json(&run.run_json(), &record::Run::default()).unwrap();
+    let report = |code: i32| {
+        let output =
+            xtask(directory.path(), &["report", &run.path().display().to_string(), "--format", "html"]).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+        let page = run.path().join("index.html");
+        assert!(text(&output).contains(&page.display().to_string()), "{}", text(&output));
+        (text(&output), std::fs::read_to_string(page).unwrap())
+    };
+    assert!(report(12).1.contains("<h1>Nothing ran</h1>"));
+    run.write_file("trials/kperf-suite/torn.json", b"{\n").unwrap();
+    let (said, page) = report(3);
+    assert!(said.contains("torn.json:2: not a record: "), "{said}");
+    assert!(page.contains("<h1>The row did not pass</h1>"), "{page}");
+    assert!(page.contains("Cannot be read: trials/kperf-suite/torn.json:2: not a record: "), "{page}");
+}
+
 #[test]
 fn without_a_home_the_fix_is_named() {
     let directory = tempfile::tempdir().unwrap();
