@@ -37,13 +37,17 @@ impl Quantiles {
 /// "Sample Quantiles in Statistical Packages" (1996). `None` where there are fewer than `1 / (1 - p)` samples.
 pub fn quantile(sorted: &[Duration], p: f64) -> Option<Duration> {
     let n = sorted.len();
-    // Two decimals past the largest percentile in use keep 1 / (1 - 0.99) at 100 and not at 99.999….
-    let needed = if p < 1.0 { (1.0 / (1.0 - p) * 1e6).round() / 1e6 } else { 1.0 };
-    if (n as f64) < needed {
+    if (n as f64) < samples_needed(p) {
         return None;
     }
     let rank = (n as f64 * p).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
+}
+
+/// How many samples the quantile `p` needs not to be their maximum under another name: `1 / (1 - p)`.
+pub fn samples_needed(p: f64) -> f64 {
+    // Two decimals past the largest percentile in use keep 1 / (1 - 0.99) at 100 and not at 99.999….
+    if p < 1.0 { (1.0 / (1.0 - p) * 1e6).round() / 1e6 } else { 1.0 }
 }
 
 /// A duration in milliseconds.

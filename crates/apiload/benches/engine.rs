@@ -1,0 +1,3 @@
+//! The parts of the engine that every request goes through.
+
+fn main() {}
