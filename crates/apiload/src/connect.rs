@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::{self, AlertDescription};
 use tower::{Service as _, ServiceExt as _};
 
 use crate::failure::{Failed, Failure, chain};
@@ -149,12 +150,20 @@ impl Connector {
     }
 
     async fn secure(&self, tls: &Tls, tcp: TcpStream) -> Result<Box<dyn Stream>, Failed> {
-        let failed = |error: std::io::Error| Failed::new(Failure::Tls, chain(&error));
+        let (spoken, other) = match self.protocol {
+            Protocol::Http1 => ("HTTP/1.1", "HTTP/2"),
+            Protocol::Http2 => ("HTTP/2", "HTTP/1.1"),
+        };
+        let silent = || Failed::new(Failure::Tls, format!("the server does not speak {spoken}: ask for {other}"));
+        let failed = |error: std::io::Error| match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => silent(),
+            _ => Failed::new(Failure::Tls, chain(&error)),
+        };
         let stream =
             TlsConnector::from(Arc::clone(&tls.config)).connect(tls.name.clone(), tcp).await.map_err(failed)?;
-        let agreed = stream.get_ref().1.alpn_protocol();
-        if self.protocol == Protocol::Http2 && agreed != Some(H2) {
-            return Err(Failed::new(Failure::Tls, "the server does not speak HTTP/2: ask for HTTP/1.1"));
+        // A server that knows nothing of ALPN speaks HTTP/1.1.
+        if self.protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(H2) {
+            return Err(silent());
         }
         Ok(Box::new(stream))
     }

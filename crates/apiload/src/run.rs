@@ -86,7 +86,7 @@ impl<'a> Run<'a> {
         let senders = connect(target, &links, phase.sockets(), &mut recorders[0]).await?;
 
         let tallies: Arc<[Tally]> = operations.iter().map(|_| Tally::default()).collect();
-        let clock = Clock::starting_at(Instant::now() + LEAD);
+        let (clock, started) = (Clock::starting_at(Instant::now() + LEAD), SystemTime::now() + LEAD);
         let (feed, pacer) =
             Feed::start(&phase.schedule, mix, clock, Arc::clone(&tallies), phase.backlog).map_err(Error::Thread)?;
         let shared = Arc::new(Shared {
@@ -114,7 +114,7 @@ impl<'a> Run<'a> {
             clients,
             pacer,
             wire,
-            started: SystemTime::now() + LEAD,
+            started,
             series: Series::default(),
             window: Window::default(),
             errors: 0,
