@@ -164,3 +164,6 @@ impl Payload {
         value.to_string().into()
     }
 }
+
+#[cfg(test)]
+mod tests;
