@@ -14,7 +14,7 @@ use crate::operation::Reads;
 use crate::stream::{End, Events};
 
 /// Bytes of a list that is looked at; a longer one is not.
-const KEPT: usize = 64 << 20;
+const KEPT: usize = 32 << 20;
 /// Bytes of an answer that is no success, kept for what it says.
 const EXPLANATION: usize = 4 << 10;
 
@@ -63,9 +63,7 @@ impl Exchange {
                 }
             }
             // Chunks are only collected: together they are one copy, which a list that is looked at can bear.
-            if let Some(list) = kept.take_if(|list| list.len() + data.len() > KEPT) {
-                drop(list);
-            }
+            kept = kept.filter(|list| list.len() + data.len() <= KEPT);
             if let Some(list) = &mut kept {
                 list.extend_from_slice(&data);
             }

@@ -2,6 +2,8 @@
 //!
 //! A test binary of its own with one test: what another test takes at the same time would be taken for growth.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
+
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -23,25 +25,26 @@ const MIB: u64 = 1 << 20;
 async fn memory_grows_neither_with_requests_nor_with_the_size_of_an_answer() {
     let mut recorder = Recorder::new(2);
     record(&mut recorder, 0..10_000);
-    let few = resident();
+    let few = status("VmRSS:");
     record(&mut recorder, 10_000..1_000_000);
-    let grown = resident().saturating_sub(few);
+    let grown = status("VmRSS:").saturating_sub(few);
     assert!(grown < MIB, "{grown} bytes more for 990,000 more requests recorded");
 
     let small = serve(1).await;
     run(&small, 10_000).await;
-    let few = resident();
+    let few = status("VmRSS:");
     run(&small, 60_000).await;
-    let grown = resident().saturating_sub(few);
+    let grown = status("VmRSS:").saturating_sub(few);
     assert!(grown < MIB, "{grown} bytes more for six times the requests");
 
-    // 512 MiB in one answer. The windows of HTTP/2 let 4 MiB of it be under way, and the allocator keeps some more.
+    // 512 MiB in one answer. Up to 32 MiB of a list are kept to count its objects, in a vector that doubles as it grows;
+    // 4 MiB more can be under way.
     let huge = serve(8 << 10).await;
-    let before = resident();
+    let before = status("VmRSS:");
     let bytes = run(&huge, 1).await;
     assert_eq!(bytes, 512 * MIB);
-    let grown = resident().saturating_sub(before);
-    assert!(grown < 32 * MIB, "{grown} bytes more after an answer of {bytes}");
+    let grown = status("VmHWM:").saturating_sub(before);
+    assert!(grown < 100 * MIB, "{grown} bytes more for an answer of {bytes}");
 }
 
 /// Records requests with latencies from 0.1 ms to 1 s, a few of which fail.
@@ -99,9 +102,9 @@ async fn serve(pieces: usize) -> String {
     url
 }
 
-/// Resident memory of this process, in bytes (`VmRSS` of `proc_pid_status(5)`).
-fn resident() -> u64 {
+/// A size of this process, in bytes: resident memory now (`VmRSS`) and at most (`VmHWM`), as in `proc_pid_status(5)`.
+fn status(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
 }

@@ -1,5 +1,7 @@
 //! The engine against a scripted server: what it reports is what happened.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
+
 mod faults;
 mod identity;
 mod server;

@@ -1,0 +1,53 @@
+//! Lists at a constant rate from the cluster of a kubeconfig, and prints what came of it as JSON.
+//!
+//! ```console
+//! $ cargo run -p apiload --example list -- ~/.kube/config pods 100 10 > outcome.json
+//! ```
+//!
+//! The arguments are the kubeconfig, the resource of the core group, requests per second, and seconds. Ctrl-C ends it early,
+//! with what was had until then.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use apiload::{Control, List, Phase, Plan, Request, Share, Target};
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use measure::{Schedule, Until};
+
+#[tokio::main(flavor = "multi_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [kubeconfig, resource, rate, seconds] = &arguments[..] else {
+        return Err("usage: list KUBECONFIG RESOURCE RATE SECONDS".into());
+    };
+    let file = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    let until = Until::Elapsed(Duration::from_secs(seconds.parse()?));
+    let list = List { version: "v1".to_owned(), resource: resource.clone(), limit: 0, ..List::default() };
+    let mix = vec![
+        Share { shares: 9, request: Request::StaleList(list.clone()) },
+        Share { shares: 1, request: Request::QuorumList(list) },
+    ];
+    let phase = Phase { connections: 4, clients: 40, ..Phase::new(Schedule::constant(rate.parse()?, until)?, mix) };
+
+    let control = Control::new();
+    let (stop, mut live) = (control.clone(), control.live());
+    tokio::spawn(async move {
+        tokio::signal::ctrl_c().await.ok();
+        stop.stop();
+    });
+    tokio::spawn(async move {
+        while live.changed().await.is_ok() {
+            let now = *live.borrow_and_update();
+            let p99 = now.p99.map_or("-".to_owned(), measure::human);
+            let line =
+                format!("{:.0}/s, {} in flight, p99 {p99}, {} errors", now.per_second, now.in_flight, now.errors);
+            writeln!(std::io::stderr(), "{line}").ok();
+        }
+    });
+    let target = Target::new(&config).await?;
+    let outcome = apiload::run(&target, &Plan::new(vec![phase], 1), &control).await?;
+    serde_json::to_writer_pretty(std::io::stdout(), &outcome)?;
+    Ok(())
+}
