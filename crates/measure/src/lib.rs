@@ -10,13 +10,17 @@ pub mod gate;
 pub mod ledger;
 pub mod progress;
 pub mod promtext;
+pub mod schedule;
 pub mod standstill;
 pub mod stats;
+pub mod validity;
 pub mod verdict;
 
 pub use budget::{Basis, Budget, BudgetError, Budgets, Direction, Judged};
 pub use gap::Gap;
 pub use ledger::{Ledger, Missing, Seen};
 pub use progress::{End, Progress, StallRule};
+pub use schedule::{Arrivals, Due, Rate, Schedule, ScheduleError, Step, Until};
 pub use stats::Quantiles;
+pub use validity::invalid_by_slip;
 pub use verdict::{Verdict, human};

@@ -46,7 +46,7 @@ pub(super) fn rank(n: usize, p: f64) -> Option<usize> {
 }
 
 /// The samples below which the quantile `p` is only the maximum under another name: `1 / (1 - p)`.
-pub(super) fn samples_to_carry(p: f64) -> f64 {
+pub fn samples_to_carry(p: f64) -> f64 {
     // Six decimals keep 1 / (1 - 0.99) at 100 and not at 99.999….
     if p < 1.0 { (1.0 / (1.0 - p) * 1e6).round() / 1e6 } else { 1.0 }
 }
