@@ -57,8 +57,13 @@ async fn every_cost_is_missed_beside_a_noisy_neighbour() {
     let neighbour = Neighbour::new();
     let on_phase = {
         let neighbour = neighbour.clone();
+        // A fast machine creates its pods before a neighbour costs much: each phase waits for the scheduler as well.
         move |phase: &str| match phase {
-            "create-pods" => neighbour.start(),
+            "create-pods" => {
+                neighbour.start();
+                pause("kube-scheduler", Duration::from_secs(8));
+            }
+            "roll-pods" => pause("kube-scheduler", Duration::from_secs(8)),
             "delete-pods" => neighbour.stop(),
             _ => {}
         }
