@@ -39,6 +39,12 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Show a run again, from its files.
     Report(ReportArgs),
+    /// Compare two arms again, from their files: better, worse, the same, or cannot tell.
+    Compare(CompareArgs),
+    /// Judge two builds of a component: interleaved runs, then better, worse, the same, or cannot tell.
+    Gate(GateArgs),
+    /// Say how often the gate cries wolf and what it finds, by gates drawn from a pool of real repeats.
+    Power(PowerArgs),
     /// Measure the fixture itself beside kwokctl, in interleaved pairs.
     Bench(BenchArgs),
     /// Check this repository itself: format, lints, unit tests, smoke rows.
@@ -352,6 +358,104 @@ pub(crate) enum Format {
     Json,
     /// The page `index.html` in the run's directory, written again; its path is printed.
     Html,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask compare results/ID/arms/base results/ID/arms/head
+  cargo xtask compare before after --gate      before/ and after/ hold run directories, one a repeat
+
+Exit codes with --gate: 0 nothing worse, all told; 10 worse; 11 cannot tell, or a run was killed or invalid.
+Arms of different machines, settings, parameters or schemas are refused with exit code 2.")]
+pub(crate) struct CompareArgs {
+    /// The base arm: a directory of run directories, or one run.
+    pub(crate) base: PathBuf,
+    /// The head arm.
+    pub(crate) head: PathBuf,
+    /// Let the answer set the exit code.
+    #[arg(long)]
+    pub(crate) gate: bool,
+    /// Compare although machines, settings, parameters or schemas differ; the differences are told.
+    #[arg(long)]
+    pub(crate) allow_different: bool,
+    /// The form.
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    pub(crate) format: CompareFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompareFormat {
+    /// Tables for a terminal.
+    Text,
+    /// Markdown, as for a comment.
+    Md,
+    /// Everything.
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask gate kperf --base pinned --head ./kube-apiserver
+  cargo xtask gate kperf --component kube-scheduler --base v1.36.2 --head ./kube-scheduler --pairs 5
+  cargo xtask gate kperf --base pinned --head 'pinned+cpu:*=1.3'     does the gate see a system that is 1.3 x slower?
+  cargo xtask gate kperf --component kubedyno --base origin/main --head HEAD
+
+An arm is BUILD or BUILD+SLOWDOWN. BUILD: `pinned`, a path, or a version that a release host has. SLOWDOWN:
+cpu:COMPONENT=FACTOR, network=DURATION, stage=DURATION, writes=SHARE.
+
+Exit codes: 0 nothing worse, all told; 10 worse; 11 cannot tell (it says how many more pairs would), or not measured.")]
+pub(crate) struct GateArgs {
+    /// The suite whose `_gate` rows judge.
+    pub(crate) suite: String,
+    /// The build to compare with.
+    #[arg(long, value_name = "ARM", default_value = "pinned")]
+    pub(crate) base: String,
+    /// The build that is judged.
+    #[arg(long, value_name = "ARM")]
+    pub(crate) head: String,
+    /// Which program the builds are of: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok; `kubedyno`
+    /// for revisions of this repository, whose own rows run.
+    #[arg(long, default_value = "kube-apiserver")]
+    pub(crate) component: String,
+    /// Pairs of runs, after one round that is thrown away.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(5..=200))]
+    pub(crate) pairs: u32,
+    /// Repeats the order of an earlier gate.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Where results go: a directory that gets one directory a gate.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask power kperf                  seconds, from the committed pool
+  cargo xtask power kperf --collect        measure the pool anew on this machine: an hour or two on an idle one
+  cargo xtask power kperf --real 3         run real gates as well, six of them, minutes each
+
+Exit code 10 when the gate cries wolf in more than 1 % of gates, or misses more than 5 % of what it has to find.")]
+pub(crate) struct PowerArgs {
+    /// The suite whose `_gate` row the pool is of.
+    pub(crate) suite: String,
+    /// Measure the pool first.
+    #[arg(long)]
+    pub(crate) collect: bool,
+    /// Repeats of each arm.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(20..=1000))]
+    pub(crate) repeats: u32,
+    /// Repeats the order of an earlier pool.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Gates drawn for each figure.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub(crate) gates: u32,
+    /// Real gates of each kind.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) real: u32,
 }
 
 #[derive(Debug, Args)]

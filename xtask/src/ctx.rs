@@ -1,5 +1,6 @@
 //! Where everything is: the checkout, the cache, the state. Read from the environment once.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -39,8 +40,12 @@ impl Ctx {
 
     /// The pinned programs, with progress on stderr.
     pub(crate) fn thirdparty(&self) -> Thirdparty {
+        self.thirdparty_in(Environment::from_process())
+    }
+
+    fn thirdparty_in(&self, environment: Environment) -> Thirdparty {
         let modules = self.root.join("fixtures/go");
-        Thirdparty::new(self.cache.clone(), modules, Environment::from_process(), thirdparty::progress::on_stderr())
+        Thirdparty::new(self.cache.clone(), modules, environment, thirdparty::progress::on_stderr())
     }
 
     pub(crate) fn fixtures(&self) -> Fixtures {
@@ -49,8 +54,16 @@ impl Ctx {
 
     /// The kwok provider with everything that it needs to make a cluster; gets what is missing.
     pub(crate) fn kwok(&self) -> Result<Kwok, Failure> {
+        self.kwok_with(&BTreeMap::new())
+    }
+
+    /// The same with other builds of some programs, by the variables that name them.
+    pub(crate) fn kwok_with(&self, builds: &BTreeMap<String, PathBuf>) -> Result<Kwok, Failure> {
         self.check_writable()?;
-        Ok(Kwok::new(self.thirdparty().ensure_all(&PROGRAMS)?, Settings::default()))
+        let environment = builds.iter().fold(Environment::from_process(), |environment, (variable, path)| {
+            environment.with(variable, path.as_os_str())
+        });
+        Ok(Kwok::new(self.thirdparty_in(environment).ensure_all(&PROGRAMS)?, Settings::default()))
     }
 
     /// The default place of results.

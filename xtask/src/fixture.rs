@@ -61,11 +61,12 @@ fn run_of_this_session(ctx: &Ctx) -> Result<(String, PathBuf), Failure> {
         let profile = std::env::var("NEXTEST_PROFILE").unwrap_or_else(|_| "default".to_owned());
         let command = vec!["cargo nextest run".to_owned()];
         open_run(ctx, &run_dir, &run_id, &profile, command, Vec::new())?;
+        run_dir.mark_latest()?;
     }
     Ok((run_id, run_dir.path().to_owned()))
 }
 
-/// Writes the `run.json` that a run begins with, and points `latest` at it.
+/// Writes the `run.json` that a run begins with.
 pub(crate) fn open_run(
     ctx: &Ctx,
     run_dir: &RunDir,
@@ -88,7 +89,6 @@ pub(crate) fn open_run(
         ..Run::default()
     };
     run_dir.write_json(&run_dir.run_json(), &run)?;
-    run_dir.mark_latest()?;
     Ok(run)
 }
 

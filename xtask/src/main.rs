@@ -3,22 +3,26 @@
 mod bench;
 mod cli;
 mod cluster_verbs;
+mod compare;
 mod ctx;
 mod doctor;
 mod exit;
 mod fault;
 mod fixture;
+mod gate;
 mod gc;
 mod guest;
 mod live;
 mod lock;
 mod nextest;
+mod power;
 mod preflight;
 mod report;
 mod run;
 mod suites;
 mod test;
 mod tools;
+mod waiting;
 
 use clap::Parser as _;
 
@@ -56,6 +60,9 @@ async fn dispatch(verb: Verb, ctx: &Ctx) -> Result<Exit, Failure> {
         Verb::Fixture(args) => fixture::fixture(ctx, &args).await,
         Verb::Run(args) => run::run(ctx, &args).await,
         Verb::Report(args) => report::report(ctx, &args),
+        Verb::Compare(args) => compare::compare_runs(ctx, &args),
+        Verb::Gate(args) => gate::gate(ctx, &args).await,
+        Verb::Power(args) => power::power(ctx, &args).await,
         Verb::Bench(args) => bench::bench(ctx, &args).await,
         Verb::Test(args) => test::test(ctx, &args).await,
     }

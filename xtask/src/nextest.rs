@@ -42,6 +42,11 @@ impl Nextest {
         Ok(Self { program, root: ctx.root.clone(), profile: profile.to_owned(), args })
     }
 
+    /// The same in another checkout of this repository.
+    pub(crate) fn at(self, root: &Path) -> Self {
+        Self { root: root.to_owned(), ..self }
+    }
+
     /// Builds the tests; cargo's own progress goes to the terminal.
     pub(crate) fn build(&self) -> Result<(), Failure> {
         let status = self.command("run").arg("--no-run").stdout(Stdio::null()).status();

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use cluster::{NodeShape, Process, Shell, UpRequest};
 use harness::{Cost, LEAVE, Rows, SUITE_SETS};
 use measure::{Verdict, human};
 use record::{Expected, Run, RunDir, State, annotate_junit, gather, new_run_id, summary_markdown};
-use rustix::process::Signal;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{RunArgs, RunProvider};
+use crate::compare::step_summary;
 use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
 use crate::fixture::{CLUSTER, open_run};
@@ -24,13 +22,7 @@ use crate::lock::one_run_at_a_time;
 use crate::nextest::{Nextest, junit_path};
 use crate::report::{show, write_page};
 use crate::suites::{self, Suite};
-
-/// How often the display looks at the files.
-const LOOK: Duration = Duration::from_millis(250);
-/// After Ctrl-C the tests have this long to write what they had; in all a run ends within 5 s.
-const GRACE: Duration = Duration::from_millis(3000);
-/// And this long when they were told a second time.
-const LAST_WORDS: Duration = Duration::from_millis(1000);
+use crate::waiting::{Ended, wait};
 
 pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     let started = Instant::now();
@@ -83,6 +75,7 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     rows.retain(|row| !cannot_run.iter().any(|(other, _)| other == row));
     let command = [vec!["cargo".to_owned(), "xtask".to_owned()], command].concat();
     let mut run = open_run(ctx, &run_dir, &card.run_id, args.profile.name(), command, rows.clone())?;
+    run_dir.mark_latest()?;
     run.not_selected =
         cannot_run.iter().map(|(row, needs)| format!("{} {}: needs {needs}", row.suite, row.test)).collect();
     if rows.is_empty() {
@@ -108,8 +101,9 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     let child = child.map_err(|error| Failure::environment(format!("cannot start nextest: {error}")))?;
     card.nextest = Process::of_pid(child.id() as i32);
     card.write(ctx)?;
-    let live = Live::start(&run_dir, &rows);
-    let ended = wait(child, live).await?;
+    let mut live = Live::start(&run_dir, &rows);
+    let ended = wait(child, || live.look()).await?;
+    live.stop();
 
     match &guest {
         Some(guest) if !ended.interrupted => guest.leave_clean(ctx, &card.run_id).await,
@@ -174,57 +168,7 @@ fn gathered(ctx: &Ctx, run_dir: &RunDir, args: &RunArgs) -> Result<Run, Failure>
 fn summarise(run: &Run, run_dir: &RunDir) -> Result<(), Failure> {
     let summary = summary_markdown(run, run_dir)?;
     run_dir.write_file("summary.md", summary.as_bytes())?;
-    if let Some(step) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
-        let appended = std::fs::File::options().append(true).create(true).open(&step);
-        let appended = appended.and_then(|mut file| std::io::Write::write_all(&mut file, summary.as_bytes()));
-        appended.map_err(|error| Failure::environment(format!("cannot write {}: {error}", step.display())))?;
-    }
-    Ok(())
-}
-
-/// How nextest ended.
-struct Ended {
-    interrupted: bool,
-    killed: bool,
-}
-
-/// Waits for nextest and shows what it does; passes a signal on, and ends what does not end by itself.
-async fn wait(mut child: Child, mut live: Live) -> Result<Ended, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::environment(format!("cannot take signals: {error}")));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let nextest = Process::of_pid(child.id() as i32);
-    let pass_on = |signal| nextest.is_some_and(|nextest| nextest.signal(signal));
-    let mut interrupted: Option<Instant> = None;
-    let (mut told_twice, mut killed) = (false, false);
-    loop {
-        match child.try_wait() {
-            Ok(Some(_)) => break,
-            Ok(None) => {}
-            Err(error) => return Err(Failure::environment(format!("lost nextest: {error}"))),
-        }
-        match interrupted.map(|since| since.elapsed()) {
-            Some(elapsed) if elapsed > GRACE + LAST_WORDS => {
-                killed = true;
-                pass_on(Signal::KILL);
-            }
-            // A second signal tells nextest to end its tests at once.
-            Some(elapsed) if elapsed > GRACE && !told_twice => told_twice = pass_on(Signal::TERM),
-            _ => {}
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => live.look(),
-            _ = interrupt.recv() => {
-                pass_on(Signal::INT);
-                interrupted.get_or_insert_with(Instant::now);
-            }
-            _ = terminate.recv() => {
-                pass_on(Signal::TERM);
-                interrupted.get_or_insert_with(Instant::now);
-            }
-        }
-    }
-    live.stop();
-    Ok(Ended { interrupted: interrupted.is_some(), killed })
+    step_summary(&summary)
 }
 
 /// nextest's selection: the binaries that are named after the provider, without the rows that break things to show that

@@ -47,6 +47,16 @@ pub enum Error {
     /// A name that cannot name a cluster.
     #[error("`{0}` cannot name a cluster: use 1 to 40 lower-case letters, digits and `-`, beginning with a letter")]
     BadName(String),
+    /// Not a slowdown.
+    #[error(
+        "`{text}` is no slowdown: {why}; write cpu:COMPONENT=FACTOR, network=DURATION, stage=DURATION or writes=SHARE"
+    )]
+    BadSlowdown {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// No fixture of that name.
     #[error(
         "there is no cluster `{0}`: `cargo xtask cluster up --name {0}` makes one, `cargo xtask cluster list` shows all"

@@ -5,10 +5,14 @@ use std::time::Duration;
 use crate::api::connect;
 use crate::descriptor::Descriptor;
 use crate::error::Error;
-use crate::process::{State, boot_id};
+use crate::process::{Process, State, boot_id};
 
 /// How long the apiserver may take to say that it is ready before it counts as silent.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pauses between looks at a paused process; their lengths have no common rhythm.
+const LOOKS: [Duration; 4] =
+    [Duration::from_millis(7), Duration::from_millis(11), Duration::from_millis(13), Duration::from_millis(17)];
 
 /// Whether a cluster works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +35,7 @@ impl Health {
         let mut problems: Vec<String> = descriptor
             .components
             .iter()
-            .filter_map(|component| match component.process.state() {
+            .filter_map(|component| match lasting_state(component.process) {
                 State::Running => None,
                 State::Paused => Some(format!("{} ({}) is paused", component.name, component.process)),
                 State::Dead => Some(format!("{} ({}) is not running", component.name, component.process)),
@@ -63,6 +67,19 @@ impl Health {
             Self::Rebooted => vec!["the machine was rebooted since it was made".to_owned()],
         }
     }
+}
+
+/// Looks again at what is paused: what a slowdown stops goes on within milliseconds.
+fn lasting_state(process: Process) -> State {
+    let mut state = process.state();
+    for look in LOOKS {
+        if state != State::Paused {
+            break;
+        }
+        std::thread::sleep(look);
+        state = process.state();
+    }
+    state
 }
 
 async fn ready(descriptor: &Descriptor) -> Result<(), String> {

@@ -237,6 +237,27 @@ impl Provider for Kwok {
     }
 }
 
+/// Delays a stage of the simulated objects; the kwok controller reads it when it is started again.
+///
+/// # Errors
+/// When kwokctl's file cannot be read or written, or has no such stage without a delay of its own.
+pub(crate) fn delay_stage(
+    descriptor: &Descriptor,
+    directory: &Path,
+    stage: &str,
+    by: Duration,
+    shell: &Shell,
+) -> Result<()> {
+    let path = cluster_dir(&descriptor.name, directory).join("kwok.yaml");
+    let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let head = format!("kind: Stage\nmetadata:\n  name: {stage}\nspec:\n");
+    let delay = format!("{head}  delay:\n    durationMilliseconds: {}\n", by.as_millis());
+    if text.matches(&head).count() != 1 || text.contains(&format!("{head}  delay:")) {
+        return Err(Error::Failed(format!("{}: no stage `{stage}` without a delay", path.display())));
+    }
+    shell.write(&path, text.replacen(&head, &delay, 1).as_bytes())
+}
+
 fn kwokctl(program: &Path, args: &[&str], directory: &Path, shell: &Shell) -> Result<()> {
     let workdir = workdir(directory).display().to_string();
     shell.run(program, args, &[("KWOK_WORKDIR", &workdir)])

@@ -23,6 +23,7 @@ mod provider;
 mod proxy;
 mod settings;
 mod shell;
+mod slowdown;
 mod sweep;
 
 pub use access::Access;
@@ -43,4 +44,5 @@ pub use provider::Provider;
 pub use proxy::Proxy;
 pub use settings::Settings;
 pub use shell::Shell;
+pub use slowdown::{Slowdown, Slowed};
 pub use sweep::{OWNER_LABEL, RUN_LABEL, Swept, TEST_LABEL, sweep_files};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cluster::{Descriptor, Fixtures, Leave};
+use record::ArmRun;
+use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
@@ -12,6 +14,12 @@ pub const SUITE_SETS: &str = "KUBEDYNO_SET";
 
 /// Variable with what the user gave leave for on a cluster of others: `nodes`, `load`, or both with a comma between.
 pub const LEAVE: &str = "KUBEDYNO_ALLOW";
+
+/// Variable with the run of a comparison that this is, a JSON object.
+pub const ARM: &str = "KUBEDYNO_ARM";
+
+/// Variable with a kubeconfig that a row uses instead of its cluster's own.
+pub const KUBECONFIG: &str = "KUBEDYNO_KUBECONFIG";
 
 /// The run that a test belongs to.
 #[derive(Clone, Debug)]
@@ -26,6 +34,10 @@ pub struct Context {
     pub sets: BTreeMap<String, String>,
     /// What the user gave leave for on a cluster of others.
     pub leave: Leave,
+    /// The run of a comparison that this is.
+    pub arm: Option<ArmRun>,
+    /// The way to the apiserver, where it is not the cluster's own.
+    pub kubeconfig: Option<PathBuf>,
 }
 
 impl Context {
@@ -34,8 +46,7 @@ impl Context {
     /// # Errors
     /// When the test was not started by nextest with its setup script.
     pub fn from_env() -> Result<Self> {
-        let sets = std::env::var(SUITE_SETS).unwrap_or_default();
-        let sets = if sets.is_empty() { Ok(BTreeMap::new()) } else { serde_json::from_str(&sets) };
+        let sets = json(SUITE_SETS)?.unwrap_or_default();
         let leave = std::env::var(LEAVE).unwrap_or_default();
         let may = |what| leave.split(',').any(|allowed| allowed == what);
         Ok(Self {
@@ -43,7 +54,9 @@ impl Context {
             run_id: variable("KUBEDYNO_RUN_ID")?,
             results: variable("KUBEDYNO_RESULTS")?.into(),
             profile: std::env::var("NEXTEST_PROFILE").unwrap_or_else(|_| "default".to_owned()),
-            sets: sets.map_err(|error| Error::Environment(format!("{SUITE_SETS} is no JSON object: {error}")))?,
+            sets,
+            arm: json(ARM)?,
+            kubeconfig: std::env::var_os(KUBECONFIG).filter(|path| !path.is_empty()).map(PathBuf::from),
         })
     }
 }
@@ -59,6 +72,15 @@ pub fn fixture(name: &str) -> Result<(Descriptor, Fixtures)> {
     let descriptor = Descriptor::read(&path)?.ok_or_else(gone)?;
     let state = path.ancestors().nth(3).ok_or_else(gone)?;
     Ok((descriptor, Fixtures::new(state)))
+}
+
+/// A variable that holds JSON; `None` when it is not set or empty.
+fn json<T: DeserializeOwned>(name: &str) -> Result<Option<T>> {
+    let text = std::env::var(name).unwrap_or_default();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_str(&text).map(Some).map_err(|error| Error::Environment(format!("{name}: {error}")))
 }
 
 fn variable(name: &str) -> Result<String> {

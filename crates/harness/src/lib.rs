@@ -18,7 +18,7 @@ mod trial;
 mod watch;
 mod yardstick;
 
-pub use context::{Context, LEAVE, SUITE_SETS, fixture};
+pub use context::{ARM, Context, KUBECONFIG, LEAVE, SUITE_SETS, fixture};
 pub use error::{Error, Result};
 pub use inject::Injection;
 pub use parameters::{Cost, Rows};

@@ -33,12 +33,14 @@ pub(crate) fn opening_record(row: &Row, context: &Context, descriptor: &Descript
     };
     record::Trial {
         schema: record::SCHEMA,
+        metrics_version: record::METRICS,
         run_id: context.run_id.clone(),
         suite: row.suite.to_owned(),
         test: row.test.clone(),
         provider: descriptor.provider.clone(),
         profile: context.profile.clone(),
         document: row.document.clone(),
+        arm: context.arm.clone(),
         started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         reason: "before the first phase".to_owned(),
         deviations: deviations(row, descriptor),

@@ -166,7 +166,8 @@ pub async fn judged(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>
 impl Trial {
     async fn begin(row: Row, context: Context, descriptor: Descriptor, fixtures: Fixtures) -> Result<Self> {
         let requests = Arc::new(AtomicU64::new(0));
-        let kubeconfig = row.kubeconfig.as_ref().unwrap_or(&descriptor.kubeconfig);
+        let other_way = row.kubeconfig.as_ref().or(context.kubeconfig.as_ref());
+        let kubeconfig = other_way.unwrap_or(&descriptor.kubeconfig);
         let client = counting_client(kubeconfig, Arc::clone(&requests)).await?;
         // The state that a trial starts from is proven, not hoped for: what dead trials left is gone before it begins.
         fixtures.sweep(&client, Some(&context.run_id)).await?;

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::gate::Better;
 use crate::verdict::Verdict;
 
 /// The budgets of a suite: its `budgets.toml`.
@@ -15,6 +16,25 @@ pub struct Budgets {
     /// In the order of the file.
     #[serde(default, rename = "budget")]
     pub budgets: Vec<Budget>,
+    /// The metrics by which two arms of a row are compared, in the order of the file.
+    #[serde(default, rename = "compare")]
+    pub compared: Vec<Compared>,
+}
+
+/// A metric by which two arms of a row are compared.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compared {
+    /// The metric's name in the trial record.
+    pub metric: String,
+    /// Which way is better.
+    pub better: Better,
+    /// What it is made of.
+    pub basis: Basis,
+    /// The smallest ratio that matters, above 1.
+    pub relevance: f64,
+    /// The rows that it compares, by name; `["*"]` for all.
+    pub rows: Vec<String>,
 }
 
 /// One limit on one metric.
@@ -124,8 +144,15 @@ impl Budgets {
         let budgets: Self = toml::from_str(text).map_err(|error| BudgetError::from_toml(file, text, &error))?;
         for (i, budget) in budgets.budgets.iter().enumerate() {
             if let Err(message) = budget.check() {
-                let line = nth_header_line(text, i);
+                let line = nth_header_line(text, "[[budget]]", i);
                 let message = format!("budget `{}`: {message}", budget.metric);
+                return Err(BudgetError { file: file.to_owned(), line, message });
+            }
+        }
+        for (i, compared) in budgets.compared.iter().enumerate() {
+            if let Err(message) = compared.check() {
+                let line = nth_header_line(text, "[[compare]]", i);
+                let message = format!("compare `{}`: {message}", compared.metric);
                 return Err(BudgetError { file: file.to_owned(), line, message });
             }
         }
@@ -137,6 +164,22 @@ impl Budgets {
         self.budgets.iter().filter(move |budget| {
             budget.provider == provider && budget.rows.iter().any(|bound| bound == "*" || bound == row)
         })
+    }
+
+    /// The metrics by which two arms of `row` are compared.
+    pub fn compared(&self, row: &str) -> impl Iterator<Item = &Compared> {
+        self.compared.iter().filter(move |compared| compared.rows.iter().any(|bound| bound == "*" || bound == row))
+    }
+}
+
+impl Compared {
+    fn check(&self) -> Result<(), &'static str> {
+        match () {
+            () if self.metric.trim().is_empty() => Err("`metric` is empty"),
+            () if !(self.relevance.is_finite() && self.relevance > 1.0) => Err("`relevance` is not a ratio above 1"),
+            () if self.rows.is_empty() => Err("`rows` is empty: name the rows, or [\"*\"] for all"),
+            () => Ok(()),
+        }
     }
 }
 
@@ -212,8 +255,8 @@ fn line_at(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-fn nth_header_line(text: &str, n: usize) -> usize {
-    text.lines().enumerate().filter(|(_, line)| line.trim() == "[[budget]]").nth(n).map_or(1, |(i, _)| i + 1)
+fn nth_header_line(text: &str, header: &str, n: usize) -> usize {
+    text.lines().enumerate().filter(|(_, line)| line.trim() == header).nth(n).map_or(1, |(i, _)| i + 1)
 }
 
 #[cfg(test)]

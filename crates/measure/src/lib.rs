@@ -16,7 +16,7 @@ pub mod stats;
 pub mod validity;
 pub mod verdict;
 
-pub use budget::{Basis, Budget, BudgetError, Budgets, Direction, Judged};
+pub use budget::{Basis, Budget, BudgetError, Budgets, Compared, Direction, Judged};
 pub use gap::Gap;
 pub use ledger::{Ledger, Missing, Seen};
 pub use progress::{End, Progress, StallRule};

@@ -3,6 +3,7 @@
 //! Everything here reads and writes files only. A trial writes its record as it goes, so that a killed run still
 //! reports what it had; whoever reports afterwards needs no cluster and no test.
 
+mod comparison;
 mod fingerprint;
 mod gather;
 mod html;
@@ -13,14 +14,17 @@ mod summary;
 mod table;
 mod text;
 
+pub use comparison::{
+    Arm, Comparison, Judgement, Repeat, RowComparison, compare, comparison_markdown, comparison_table,
+};
 pub use fingerprint::Fingerprint;
 pub use gather::{Expected, Run, State, TrialSummary, gather};
 pub use html::html_page;
 pub use junit::annotate_junit;
 pub use run_dir::{Error, RunDir, new_run_id, row_name};
 pub use schema::{
-    ComponentUse, Document, FaultRecord, HarnessUse, MachineUse, PhaseRecord, ProgressTimes, Published, SCHEMA,
-    SlowObject, Trial, WatchRecord,
+    ArmRun, ComponentUse, Document, FaultRecord, HarnessUse, METRICS, MachineUse, PhaseRecord, ProgressTimes,
+    Published, SCHEMA, SlowObject, Trial, WatchRecord,
 };
 pub use summary::summary_markdown;
 pub use table::{details, rows_table};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use measure::arms::Round;
 use measure::{Gap, Judged, Missing, Quantiles, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,11 +10,17 @@ use serde::{Deserialize, Serialize};
 /// Version of the schema of `run.json` and of the trial records.
 pub const SCHEMA: u32 = 1;
 
+/// Version of the definitions of the metrics: raised when a metric of the same name comes to mean something else.
+pub const METRICS: u32 = 1;
+
 /// `trials/<suite>/<test>.json`: one run of one test function.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Trial {
     /// [`SCHEMA`] of the writer.
     pub schema: u32,
+    /// [`METRICS`] of the writer.
+    #[serde(default = "first_definitions")]
+    pub metrics_version: u32,
     /// The run.
     pub run_id: String,
     /// The suite's package.
@@ -26,6 +33,9 @@ pub struct Trial {
     pub profile: String,
     /// The document that publishes the claims.
     pub document: Document,
+    /// The arm that it is a run of; absent outside comparisons.
+    #[serde(default)]
+    pub arm: Option<ArmRun>,
     /// When it began, RFC 3339.
     pub started_at: String,
     /// From its begin to this writing, in seconds.
@@ -66,6 +76,34 @@ pub struct Trial {
     pub notes: Vec<String>,
     /// Files beside the record, relative to the run's directory.
     pub files: Vec<String>,
+}
+
+/// Of records that were written before there was a second version.
+fn first_definitions() -> u32 {
+    1
+}
+
+/// Which run of a comparison a trial is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ArmRun {
+    /// The arm.
+    pub arm: String,
+    /// The round, from 0: warm-ups count by themselves.
+    pub repeat: usize,
+    /// Whether its figures are thrown away.
+    pub warm_up: bool,
+    /// Its place among all runs of the comparison, warm-ups included, from 0.
+    pub position: usize,
+}
+
+impl From<&measure::arms::Run> for ArmRun {
+    fn from(run: &measure::arms::Run) -> Self {
+        let (warm_up, repeat) = match run.round {
+            Round::WarmUp(round) => (true, round),
+            Round::Repeat(round) => (false, round),
+        };
+        Self { arm: run.arm.clone(), repeat, warm_up, position: run.position }
+    }
 }
 
 /// The document that a suite checks.

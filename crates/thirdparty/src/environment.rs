@@ -28,6 +28,21 @@ impl Environment {
         Self { variables: env::vars_os().collect(), proxy: ureq::Proxy::try_from_env() }
     }
 
+    /// The same with one variable more, or with another value.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &OsStr) -> Self {
+        self.variables.insert(name.into(), value.to_owned());
+        self
+    }
+
+    /// The same without a variable.
+    #[must_use]
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let mut environment = self.clone();
+        environment.variables.remove(OsStr::new(name));
+        environment
+    }
+
     /// The value of a variable. One that is empty counts as not set, as in most command line tools.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())

@@ -154,6 +154,27 @@ impl Thirdparty {
         Err(Error::nowhere(pin, passed_over, fixes))
     }
 
+    /// Another version of a program than the pinned one, from the project's release: the modules are pinned.
+    ///
+    /// # Errors
+    /// As [`Self::ensure`]; also for a program whose project publishes no checksums.
+    pub fn ensure_version(&self, name: &str, version: &str) -> Result<Program, Error> {
+        let pin = self.pin(name)?.at_version(version);
+        let pins = vec![pin];
+        let (cache, modules) = (self.cache.clone(), self.modules.clone());
+        let environment = self.environment.without(&pins[0].variable());
+        let other = Self::with_pins(pins, self.limits, cache, modules, environment, Arc::clone(&self.progress));
+        other.ensure(name)
+    }
+
+    /// The variable that names a program to use instead of the pinned one.
+    ///
+    /// # Errors
+    /// When nothing is pinned under the name.
+    pub fn variable(&self, name: &str) -> Result<String, Error> {
+        self.pin(name).map(Pin::variable)
+    }
+
     /// Several programs, by name. What is wrong with a name or with a `KUBEDYNO_<TOOL>` is told before anything is
     /// got, since that may take minutes.
     ///

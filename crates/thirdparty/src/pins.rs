@@ -81,6 +81,23 @@ impl Pin {
         format!("KUBEDYNO_{}", self.name.to_uppercase().replace('-', "_"))
     }
 
+    /// The same program at another version, from its release only. What is pinned is a digest or a module of this one.
+    pub(crate) fn at_version(&self, version: &str) -> Self {
+        let number = |version: &str| version.strip_prefix('v').unwrap_or(version).to_owned();
+        let (old, new) = (number(&self.version), number(version));
+        let other = |text: &String| text.replace(&old, &new);
+        let release = self.release.as_ref().map(|release| ReleasePin {
+            url: other(&release.url),
+            checksums: release.checksums.as_ref().map(other),
+            member: release.member.as_ref().map(other),
+            platforms: release.platforms.clone(),
+            sha256: BTreeMap::new(),
+        });
+        let (name, ask) = (self.name.clone(), self.ask.clone());
+        let (version, expect) = (version.to_owned(), other(&self.expect));
+        Self { name, version, ask, expect, release, go: None, cargo: None, on_path: false }
+    }
+
     /// The ways to get it, in the order in which they are tried.
     pub(crate) fn recipes(&self) -> impl Iterator<Item = Recipe<'_>> {
         let release = self.release.iter().map(Recipe::Release);

@@ -14,6 +14,7 @@ use rstest::rstest;
 /// "You can use few physical resources to simulate more than 1,000 nodes scenario."
 #[rstest]
 #[case::nodepool_smoke("nodepool_smoke")]
+#[case::nodepool_gate("nodepool_gate")]
 #[case::nodepool_published("nodepool_published")]
 #[case::nodepool_large_published("nodepool_large_published")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,80 @@
+//! What changed beneath a metric: the stage that grew most and the component whose CPU did.
+
+use std::collections::BTreeMap;
+
+use measure::budget::Figure;
+
+use super::read::Repeat;
+use crate::schema::PhaseRecord;
+
+/// A growth below this factor explains nothing.
+const TOLD_FROM: f64 = 1.05;
+
+/// The causes of a change of `metric` in words; `None` when nothing beneath it moved.
+pub(super) fn of(metric: &str, base: &[Repeat], head: &[Repeat]) -> Option<String> {
+    let phase = phase_of(metric, base.first()?)?;
+    let stage = largest(&stages(&phase, base), &stages(&phase, head));
+    let stage =
+        stage.map(|(stage, from, to)| format!("{stage} went from {} to {} ms at the median", Figure(from), Figure(to)));
+    let cpu = largest(&cpu(&phase, base), &cpu(&phase, head));
+    let cpu = cpu.map(|(component, from, to)| {
+        format!("{component} took {} ms of CPU an object instead of {}", Figure(to), Figure(from))
+    });
+    let causes: Vec<String> = stage.into_iter().chain(cpu).collect();
+    (!causes.is_empty()).then(|| causes.join("; "))
+}
+
+/// The phase that a metric is named after.
+fn phase_of(metric: &str, repeat: &Repeat) -> Option<String> {
+    let names = repeat.trial.phases.iter().map(|phase| &phase.name);
+    names.filter(|name| metric.starts_with(&name.replace('-', "_"))).max_by_key(|name| name.len()).cloned()
+}
+
+/// The entry that changed most in absolute terms, and by a factor that counts.
+fn largest(base: &BTreeMap<String, f64>, head: &BTreeMap<String, f64>) -> Option<(String, f64, f64)> {
+    let both = base.iter().filter_map(|(name, from)| Some((name.clone(), *from, *head.get(name)?)));
+    let told = both.filter(|(_, from, to)| (to / from).max(from / to) >= TOLD_FROM);
+    told.max_by(|(_, a, b), (_, c, d)| (b - a).abs().total_cmp(&(d - c).abs()))
+}
+
+/// The median of each stage over the repeats, in milliseconds. A stage that spans others only repeats them.
+fn stages(phase: &str, repeats: &[Repeat]) -> BTreeMap<String, f64> {
+    let medians = over_repeats(phase, repeats, |phase| {
+        let stages = phase.stages.iter().filter_map(|(stage, quantiles)| Some((stage.clone(), quantiles.p50_ms?)));
+        stages.collect()
+    });
+    let ends = |stage: &str| stage.split_once(" -> ").map(|(from, to)| (from.to_owned(), to.to_owned()));
+    let all: Vec<_> = medians.keys().filter_map(|stage| ends(stage)).collect();
+    let spans = |stage: &str| {
+        ends(stage).is_some_and(|(from, to)| {
+            all.iter().any(|(f, t)| *f == from && *t != to) && all.iter().any(|(f, t)| *f != from && *t == to)
+        })
+    };
+    medians.into_iter().filter(|(stage, _)| !spans(stage)).collect()
+}
+
+/// The median CPU of each component over the repeats, in milliseconds an object.
+fn cpu(phase: &str, repeats: &[Repeat]) -> BTreeMap<String, f64> {
+    over_repeats(phase, repeats, |phase| {
+        let objects = phase.done.max(1) as f64;
+        phase.components.iter().map(|(name, used)| (name.clone(), used.cpu_s * 1e3 / objects)).collect()
+    })
+}
+
+fn over_repeats(
+    phase: &str,
+    repeats: &[Repeat],
+    of: impl Fn(&PhaseRecord) -> Vec<(String, f64)>,
+) -> BTreeMap<String, f64> {
+    let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for record in repeats.iter().flat_map(|repeat| &repeat.trial.phases).filter(|record| record.name == phase) {
+        for (name, value) in of(record) {
+            samples.entry(name).or_default().push(value);
+        }
+    }
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        measure::stats::quantile(&values, 0.5)
+    };
+    samples.into_iter().filter_map(|(name, values)| Some((name, median(values)?))).collect()
+}

@@ -1,0 +1,119 @@
+//! A comparison as people read it: a table on a terminal, and Markdown for a pull request.
+
+use std::fmt::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use measure::gate::{Answer, Outcome};
+
+use super::{Comparison, Judgement, RowComparison};
+
+const HEADER: [&str; 5] = ["metric", "answer", "head / base", "could have seen", "why"];
+
+/// A table a row of the suites, and a sentence for each that could not be judged.
+pub fn comparison_table(comparison: &Comparison, width: u16) -> String {
+    let mut out = String::new();
+    for row in &comparison.rows {
+        line(&mut out, &format!("{}: {}", heading(row), verdict(row)));
+        if row.gate().is_some() {
+            let mut table = Table::new();
+            table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(width.max(60)).set_header(HEADER);
+            for cells in cells(row) {
+                table.add_row(cells);
+            }
+            line(&mut out, &table.to_string());
+        }
+        notes(row).iter().for_each(|note| line(&mut out, note));
+    }
+    comparison.only_one_has.iter().for_each(|note| line(&mut out, note));
+    out
+}
+
+/// The same as Markdown: the verdict first, then a table that fits into a comment.
+pub fn comparison_markdown(comparison: &Comparison) -> String {
+    let mut out = String::new();
+    for row in &comparison.rows {
+        line(&mut out, &format!("### {}: {}\n", heading(row), verdict(row)));
+        if row.gate().is_some() {
+            line(&mut out, &format!("| {} |", HEADER.join(" | ")));
+            line(&mut out, "| --- | --- | --- | --- | --- |");
+            for cells in cells(row) {
+                line(&mut out, &format!("| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")));
+            }
+        }
+        notes(row).iter().for_each(|note| line(&mut out, &format!("\n{note}")));
+    }
+    comparison.only_one_has.iter().for_each(|note| line(&mut out, &format!("\n{note}")));
+    out
+}
+
+fn heading(row: &RowComparison) -> String {
+    format!("{} {}", row.suite, row.test)
+}
+
+fn verdict(row: &RowComparison) -> String {
+    match &row.judgement {
+        Judgement::Different(differences) => {
+            format!("refused, base and head are not of one kind: {}", differences.join("; "))
+        }
+        Judgement::Unmeasured(reason) => format!("not measured: {reason}"),
+        Judgement::Judged { gate, .. } => {
+            let count =
+                |wanted: fn(&Answer) -> bool| gate.outcomes.iter().filter(|outcome| wanted(&outcome.answer)).count();
+            let parts = [
+                (count(|answer| *answer == Answer::Worse), "worse"),
+                (count(|answer| *answer == Answer::Better), "better"),
+                (count(|answer| matches!(answer, Answer::CannotTell { .. })), "cannot be told"),
+                (count(|answer| *answer == Answer::Same), "the same"),
+            ];
+            let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+            format!(
+                "{}, of {} metrics over {} pairs",
+                parts.collect::<Vec<_>>().join(", "),
+                gate.outcomes.len(),
+                row.pairs
+            )
+        }
+    }
+}
+
+fn cells(row: &RowComparison) -> Vec<[String; 5]> {
+    let Judgement::Judged { gate, causes } = &row.judgement else { return Vec::new() };
+    let cells = |outcome: &Outcome| {
+        let interval = &outcome.interval;
+        [
+            outcome.metric.clone(),
+            answer(&outcome.answer),
+            format!("{:.3} ({:.3} to {:.3})", outcome.ratio, interval.low, interval.high),
+            format!("{:.3}", outcome.detectable),
+            causes.get(&outcome.metric).cloned().unwrap_or_default(),
+        ]
+    };
+    gate.outcomes.iter().map(cells).collect()
+}
+
+fn answer(answer: &Answer) -> String {
+    match answer {
+        Answer::Better => "better".to_owned(),
+        Answer::Worse => "worse".to_owned(),
+        Answer::Same => "same".to_owned(),
+        Answer::CannotTell { more_pairs: Some(n) } => format!("cannot tell: needs {n} more pairs"),
+        Answer::CannotTell { more_pairs: None } => "cannot tell, and no number of pairs would".to_owned(),
+    }
+}
+
+fn notes(row: &RowComparison) -> Vec<String> {
+    let mut notes = Vec::new();
+    if row.gate().is_some() && !row.interleaved {
+        notes.push("The arms did not take turns: whatever the machine did in between is in every ratio.".to_owned());
+    }
+    if row.gate().is_some() && !row.differences.is_empty() {
+        notes.push(format!("Compared although they differ: {}.", row.differences.join("; ")));
+    }
+    notes
+}
+
+/// Writing to a string cannot fail.
+fn line(out: &mut String, text: &str) {
+    writeln!(out, "{text}").ok();
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask compare`: two arms compared again, from their files only.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use measure::Budgets;
+use measure::gate::Rule;
+use record::{Arm, Comparison, Judgement, compare, comparison_markdown, comparison_table};
+
+use crate::cli::{CompareArgs, CompareFormat};
+use crate::ctx::{Ctx, print, print_json};
+use crate::exit::{Exit, Failure};
+use crate::suites;
+
+pub(crate) fn compare_runs(ctx: &Ctx, args: &CompareArgs) -> Result<Exit, Failure> {
+    let arm = |path: &Path| Arm::read(&locate(ctx, path)).map_err(Failure::from);
+    let (base, head) = (arm(&args.base)?, arm(&args.head)?);
+    let comparison = compare(&base, &head, &budgets(ctx)?, args.allow_different, &Rule::default());
+    match args.format {
+        CompareFormat::Text => show(&comparison),
+        CompareFormat::Md => print(&comparison_markdown(&comparison)),
+        CompareFormat::Json => print_json(&comparison),
+    }
+    let verdict = verdict(&comparison);
+    Ok(match verdict {
+        // Without `--gate` an answer is an answer, whichever it is.
+        Exit::BudgetFailed | Exit::NotMeasured if !args.gate && judged(&comparison) => Exit::Ok,
+        verdict => verdict,
+    })
+}
+
+/// The budgets of every suite that has rows, by package.
+pub(crate) fn budgets(ctx: &Ctx) -> Result<BTreeMap<String, Budgets>, Failure> {
+    let suites = suites::select(ctx, &[])?;
+    suites.iter().map(|suite| Ok((suite.package.clone(), suites::data(suite)?.0))).collect()
+}
+
+/// The table of a comparison on the terminal.
+pub(crate) fn show(comparison: &Comparison) {
+    let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(120, |size| size.ws_col);
+    print(&comparison_table(comparison, width));
+}
+
+/// The exit code of a gate: worse is a failure, what cannot be told or compared is not measured.
+pub(crate) fn verdict(comparison: &Comparison) -> Exit {
+    let different = |row: &record::RowComparison| matches!(row.judgement, Judgement::Different(_));
+    match () {
+        () if comparison.rows.is_empty() => Exit::NothingRan,
+        () if comparison.rows.iter().any(different) => Exit::Usage,
+        () if comparison.is_worse() => Exit::BudgetFailed,
+        () if comparison.passes() => Exit::Ok,
+        () => Exit::NotMeasured,
+    }
+}
+
+/// Appends to the step summary of a GitHub job, where there is one.
+pub(crate) fn step_summary(markdown: &str) -> Result<(), Failure> {
+    let Some(step) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return Ok(()) };
+    let appended = std::fs::File::options().append(true).create(true).open(&step);
+    let appended = appended.and_then(|mut file| std::io::Write::write_all(&mut file, markdown.as_bytes()));
+    appended.map_err(|error| Failure::environment(format!("cannot write {}: {error}", Path::new(&step).display())))
+}
+
+fn judged(comparison: &Comparison) -> bool {
+    comparison.rows.iter().all(|row| row.gate().is_some())
+}
+
+fn locate(ctx: &Ctx, path: &Path) -> PathBuf {
+    if path.is_dir() { path.to_owned() } else { ctx.results().join(path) }
+}

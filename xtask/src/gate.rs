@@ -1,0 +1,140 @@
+//! `cargo xtask gate`: two builds of a component, interleaved, judged.
+
+pub(crate) mod arm;
+pub(crate) mod series;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use measure::Verdict;
+use measure::arms::Schedule;
+use measure::gate::Rule;
+use record::{Arm, Comparison, Expected, RunDir, compare, comparison_markdown, new_run_id};
+use serde::Serialize;
+
+use crate::cli::GateArgs;
+use crate::compare::{budgets, show, step_summary, verdict};
+use crate::ctx::{Ctx, print, say};
+use crate::exit::{Exit, Failure};
+use crate::lock::one_run_at_a_time;
+use crate::nextest::Nextest;
+use crate::suites;
+use arm::{ArmSpec, Checkout};
+use series::Series;
+
+/// `comparison.json`: what was compared, in which order, and what came of it.
+#[derive(Debug, Serialize)]
+struct Written<'a> {
+    schema: u32,
+    id: &'a str,
+    command: Vec<String>,
+    component: &'a str,
+    arms: BTreeMap<String, String>,
+    schedule: &'a Schedule,
+    comparison: Option<&'a Comparison>,
+}
+
+pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
+    let suite = suites::select(ctx, std::slice::from_ref(&args.suite))?.remove(0);
+    let specs = [("base", &args.base), ("head", &args.head)];
+    let specs = specs.map(|(name, text)| Ok((name.to_owned(), ArmSpec::read(ctx, &args.component, text)?)));
+    let arms: BTreeMap<String, ArmSpec> = specs.into_iter().collect::<Result<_, Failure>>()?;
+    let schedule = Schedule::new(&["base", "head"], args.pairs as usize, 1, args.seed.unwrap_or_else(seed))
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let (nextest, rows) = gate_rows(ctx, &suite.package, &arms)?;
+
+    let id = new_run_id();
+    let directory = args.out.clone().unwrap_or_else(|| ctx.results()).join(&id);
+    let directory = std::path::absolute(&directory).unwrap_or(directory);
+    RunDir::at(&directory).check_writable()?;
+    let what = format!("cargo xtask gate {}", args.suite);
+    let _lock = one_run_at_a_time(ctx, &id, &what)?;
+    say(&format!(
+        "{} runs of {}: base {}, head {}; seed {}",
+        schedule.runs.len(),
+        rows.iter().map(|row| row.test.as_str()).collect::<Vec<_>>().join(", "),
+        args.base,
+        args.head,
+        schedule.seed
+    ));
+    let mut written = Written {
+        schema: record::SCHEMA,
+        id: &id,
+        command: std::env::args().skip(1).collect(),
+        component: &args.component,
+        arms: arms.iter().map(|(name, spec)| (name.clone(), spec.to_string())).collect(),
+        schedule: &schedule,
+        comparison: None,
+    };
+    let out = RunDir::at(&directory);
+    let json = directory.join("comparison.json");
+    out.write_json(&json, &written)?;
+
+    let series = Series { ctx, id: &id, directory: &directory, arms, nextest, rows };
+    let mut unfit = None;
+    series
+        .run(&schedule, |run, ended| {
+            // A run that cannot be compared makes the gate impossible: better said now than after the others.
+            let fits = matches!(ended.verdict, Verdict::Pass | Verdict::Fail);
+            if !fits {
+                unfit = Some(format!("{} is {}: {}", run.arm, ended.verdict, ended.reason));
+            }
+            fits
+        })
+        .await?;
+    series.arms.values().filter_map(|spec| spec.checkout.as_ref()).for_each(Checkout::remove);
+    if let Some(unfit) = unfit {
+        say(&format!("the gate cannot be judged: {unfit}"));
+        print(&format!("results: {}", directory.display()));
+        return Ok(Exit::NotMeasured);
+    }
+    let comparison = compare_arms(ctx, &directory)?;
+    written.comparison = Some(&comparison);
+    out.write_json(&json, &written)?;
+    let markdown = comparison_markdown(&comparison);
+    out.write_file("comparison.md", markdown.as_bytes())?;
+    step_summary(&markdown)?;
+    show(&comparison);
+    print(&format!("results: {}", directory.display()));
+    Ok(verdict(&comparison))
+}
+
+/// nextest of each arm, built, and the rows that all of them have.
+pub(crate) fn gate_rows(
+    ctx: &Ctx,
+    package: &str,
+    arms: &BTreeMap<String, ArmSpec>,
+) -> Result<(BTreeMap<String, Nextest>, Vec<Expected>), Failure> {
+    let select = ["-p", package, "-E", "binary(kwok) & test(/_gate$/)", "--ignore-default-filter"];
+    let mut nextests = BTreeMap::new();
+    let mut rows: Option<Vec<Expected>> = None;
+    for (name, spec) in arms {
+        let root = spec.checkout.as_ref().map_or(&ctx.root, |checkout| &checkout.path);
+        let nextest = Nextest::new(ctx, "default", select.map(str::to_owned).into())?.at(root);
+        nextest.build()?;
+        let of_arm = nextest.rows()?;
+        if of_arm.is_empty() {
+            let message = format!("{package} of {name} ({spec}) has no row whose name ends in `_gate`");
+            return Err(Failure::new(Exit::NothingRan, message));
+        }
+        match &rows {
+            Some(rows) if *rows != of_arm => {
+                return Err(Failure::usage(format!("the arms have different rows: {name} ({spec}) has {of_arm:?}")));
+            }
+            _ => rows = Some(of_arm),
+        }
+        nextests.insert(name.clone(), nextest);
+    }
+    Ok((nextests, rows.unwrap_or_default()))
+}
+
+/// The arms of a comparison's directory, compared.
+fn compare_arms(ctx: &Ctx, directory: &Path) -> Result<Comparison, Failure> {
+    let arm = |name: &str| Arm::read(&directory.join("arms").join(name));
+    Ok(compare(&arm("base")?, &arm("head")?, &budgets(ctx)?, false, &Rule::default()))
+}
+
+/// A seed for the order; it is recorded, and `--seed` repeats it.
+pub(crate) fn seed() -> u64 {
+    jiff::Timestamp::now().as_microsecond().unsigned_abs()
+}

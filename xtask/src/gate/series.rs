@@ -1,0 +1,152 @@
+//! The runs of a comparison, one after the other, each on a cluster that was made for it.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::time::Instant;
+
+use cluster::{Kwok, NodeShape, Process, Shell, UpRequest};
+use harness::{ARM, KUBECONFIG};
+use indicatif::{ProgressBar, ProgressStyle};
+use measure::arms::{Round, Run, Schedule};
+use measure::{Verdict, human};
+use record::{ArmRun, Expected, RunDir, State, gather};
+
+use super::arm::ArmSpec;
+use crate::ctx::{Ctx, say};
+use crate::exit::{Exit, Failure};
+use crate::fixture::{CLUSTER, open_run};
+use crate::gc::RunCard;
+use crate::nextest::Nextest;
+use crate::waiting::wait;
+
+/// The cluster of a comparison. It is made anew for every run: the state that each starts from is the same.
+const FIXTURE: &str = "gate";
+
+/// A comparison that is under way.
+pub(crate) struct Series<'a> {
+    /// Where everything is.
+    pub(crate) ctx: &'a Ctx,
+    /// The comparison's id.
+    pub(crate) id: &'a str,
+    /// Its directory.
+    pub(crate) directory: &'a Path,
+    /// The arms by name.
+    pub(crate) arms: BTreeMap<String, ArmSpec>,
+    /// What runs in each arm.
+    pub(crate) nextest: BTreeMap<String, Nextest>,
+    /// The rows that it selects.
+    pub(crate) rows: Vec<Expected>,
+}
+
+/// How one run ended.
+pub(crate) struct Ended {
+    /// The worst verdict of its rows, with the sentence.
+    pub(crate) verdict: Verdict,
+    /// Why.
+    pub(crate) reason: String,
+    /// Whether somebody wants an end.
+    pub(crate) interrupted: bool,
+}
+
+impl Series<'_> {
+    /// Runs a schedule, as far as `go_on` lets it: it is told how each run ended.
+    pub(crate) async fn run(
+        &self,
+        schedule: &Schedule,
+        mut go_on: impl FnMut(&Run, &Ended) -> bool,
+    ) -> Result<(), Failure> {
+        let bar = ProgressBar::new(schedule.runs.len() as u64);
+        bar.set_style(
+            ProgressStyle::with_template("{elapsed} {wide_bar} {pos}/{len} {msg}, {eta} left")
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        for run in &schedule.runs {
+            let started = Instant::now();
+            let name = name(run);
+            bar.set_message(name.clone());
+            let ended = self.one(run).await?;
+            let took = human(started.elapsed());
+            let line = format!(
+                "[{}/{}] {name}: {}, {took}{}",
+                run.position + 1,
+                schedule.runs.len(),
+                ended.verdict,
+                if ended.verdict == Verdict::Pass { String::new() } else { format!(": {}", ended.reason) }
+            );
+            if bar.is_hidden() {
+                say(&line)
+            } else {
+                bar.println(line)
+            }
+            bar.inc(1);
+            if ended.interrupted || !go_on(run, &ended) {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+        self.end_cluster();
+        Ok(())
+    }
+
+    async fn one(&self, run: &Run) -> Result<Ended, Failure> {
+        let (ctx, spec) = (self.ctx, &self.arms[&run.arm]);
+        self.end_cluster();
+        let request = UpRequest { name: FIXTURE.to_owned(), nodes: 0, shape: NodeShape::default() };
+        ctx.fixtures().up(&ctx.kwok_with(&spec.builds)?, &request, &Shell::real(), &say).await?;
+        let slowed = match &spec.slowdown {
+            Some(slowdown) => Some(slowdown.begin(&ctx.fixtures(), FIXTURE).await?),
+            None => None,
+        };
+
+        let run_dir = RunDir::at(self.directory.join("arms").join(&run.arm).join(directory(run)));
+        let run_id = format!("{}-{}", self.id, run.position);
+        let command = std::env::args().skip(1).collect();
+        let mut opened = open_run(ctx, &run_dir, &run_id, "default", command, self.rows.clone())?;
+        let arm = serde_json::to_string(&ArmRun::from(run)).unwrap_or_default();
+        let kubeconfig = slowed.as_ref().and_then(|slowed| slowed.kubeconfig.as_ref());
+        let mut env = BTreeMap::from([
+            (CLUSTER, FIXTURE.to_owned()),
+            (ARM, arm),
+            (KUBECONFIG, kubeconfig.map(|path| path.display().to_string()).unwrap_or_default()),
+            ("KUBEDYNO_RUN_ID", run_id.clone()),
+            ("KUBEDYNO_RESULTS", run_dir.path().display().to_string()),
+        ]);
+        env.extend(spec.builds.iter().map(|(variable, path)| (variable.as_str(), path.display().to_string())));
+        let child = self.nextest[&run.arm].run(&env, &run_dir.path().join("nextest.log"))?.process_group(0).spawn();
+        let child = child.map_err(|error| Failure::environment(format!("cannot start nextest: {error}")))?;
+        let nextest = Process::of_pid(child.id() as i32);
+        let card = RunCard { run_id, results: run_dir.path().to_owned(), command: Process::this(), nextest };
+        card.write(ctx)?;
+        let waited = wait(child, || {}).await?;
+        drop(slowed);
+        opened.state = if waited.interrupted { State::Interrupted } else { State::Complete };
+        run_dir.write_json(&run_dir.run_json(), &opened)?;
+        let gathered = gather(&run_dir)?;
+        if !waited.killed {
+            card.remove(ctx);
+        }
+        let worst = gathered.trials.iter().max_by_key(|trial| trial.verdict);
+        let worst = worst.ok_or_else(|| Failure::new(Exit::NothingRan, "no row ran"))?;
+        Ok(Ended { verdict: worst.verdict, reason: worst.reason.clone(), interrupted: waited.interrupted })
+    }
+
+    fn end_cluster(&self) {
+        let provider = Kwok::without_programs();
+        self.ctx.fixtures().down(&provider, FIXTURE, false, &Shell::real()).ok();
+    }
+}
+
+fn name(run: &Run) -> String {
+    match run.round {
+        Round::WarmUp(_) => format!("{}, warm-up", run.arm),
+        Round::Repeat(repeat) => format!("{}, repeat {repeat}", run.arm),
+    }
+}
+
+fn directory(run: &Run) -> String {
+    match run.round {
+        Round::WarmUp(round) => format!("warm-up-{round:03}"),
+        Round::Repeat(repeat) => format!("{repeat:03}"),
+    }
+}

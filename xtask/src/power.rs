@@ -1,0 +1,160 @@
+//! `cargo xtask power`: how often the gate cries wolf and what it finds, from real repeats.
+//!
+//! A pool of real repeats is committed: the same system twice, and with slowdowns injected whose size is known. Gates are
+//! drawn from it (how: `measure::gate::resample`); some real gates check what was drawn.
+
+mod pool;
+mod real;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use comfy_table::{Table, presets};
+use measure::arms::Schedule;
+use measure::gate::resample::{Draw, Labels, rate};
+use measure::gate::{Gate, Metric, Rule, judge};
+use measure::stats::Rate;
+use measure::{Budgets, Verdict};
+use record::{RunDir, new_run_id};
+
+use crate::cli::PowerArgs;
+use crate::ctx::{Ctx, print, say};
+use crate::exit::{Exit, Failure};
+use crate::gate::arm::ArmSpec;
+use crate::gate::series::Series;
+use crate::gate::{gate_rows, seed};
+use crate::lock::one_run_at_a_time;
+use crate::suites::{self, Suite};
+use pool::Pool;
+
+/// The arms of a pool beside `base`. A factor or a delay is written so that the row as a whole, or the count that it is
+/// about, changes by about what the gate has to find.
+const ARMS: [(&str, &str); 7] = [
+    ("base", "pinned"),
+    ("same", "pinned"),
+    ("system-1.3", "pinned+cpu:*=1.3"),
+    ("apiserver-1.3", "pinned+cpu:kube-apiserver=1.3"),
+    ("network", "pinned+network=2ms"),
+    ("stage", "pinned+stage=1s"),
+    ("writes-1.1", "pinned+writes=0.6"),
+];
+
+/// What the gate has to reach: an arm, the pairs, and the share of gates that find it.
+const LIMITS: [(&str, usize, f64); 2] = [("system-1.3", 10, 0.95), ("writes-1.1", 5, 0.95)];
+/// The share of gates of two equal arms that may call anything changed.
+const FALSE_ALARMS: f64 = 0.01;
+
+pub(crate) async fn power(ctx: &Ctx, args: &PowerArgs) -> Result<Exit, Failure> {
+    let suite = suites::select(ctx, std::slice::from_ref(&args.suite))?.remove(0);
+    let (budgets, _) = suites::data(&suite)?;
+    let file = ctx.root.join("fixtures/power").join(format!("{}.json", suite.package));
+    if args.collect {
+        let pool = collect(ctx, &suite, args).await?;
+        let text = serde_json::to_vec(&pool).unwrap_or_default();
+        cluster::Shell::real().write(&file, &text)?;
+        print(&format!("{}: {} repeats of {} arms", file.display(), pool.repeats(), pool.arms.len()));
+    }
+    let text = std::fs::read(&file)
+        .map_err(|error| Failure::usage(format!("{}: {error}; `--collect` measures a pool", file.display())))?;
+    let pool: Pool =
+        serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+    let met = report(&pool, &budgets, args.gates as usize)?;
+    if args.real > 0 {
+        real::gates(ctx, &suite, args.real).await?;
+    }
+    Ok(if met { Exit::Ok } else { Exit::BudgetFailed })
+}
+
+async fn collect(ctx: &Ctx, suite: &Suite, args: &PowerArgs) -> Result<Pool, Failure> {
+    let arms: BTreeMap<String, ArmSpec> = ARMS
+        .iter()
+        .map(|(name, text)| Ok(((*name).to_owned(), ArmSpec::read(ctx, "kube-apiserver", text)?)))
+        .collect::<Result<_, Failure>>()?;
+    let texts = arms.iter().map(|(name, spec)| (name.clone(), spec.to_string())).collect();
+    let names = ARMS.map(|(name, _)| name);
+    let schedule = Schedule::new(&names, args.repeats as usize, 1, args.seed.unwrap_or_else(seed))
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let (nextest, rows) = gate_rows(ctx, &suite.package, &arms)?;
+    let id = new_run_id();
+    let directory: PathBuf = ctx.results().join(&id);
+    RunDir::at(&directory).check_writable()?;
+    let _lock = one_run_at_a_time(ctx, &id, "cargo xtask power --collect")?;
+    say(&format!("{} runs of {} arms; seed {}", schedule.runs.len(), arms.len(), schedule.seed));
+    let series = Series { ctx, id: &id, directory: &directory, arms, nextest, rows };
+    // A repeat that one arm did not measure is left out of all: the pool says so.
+    series.run(&schedule, |_, ended| ended.verdict != Verdict::Unsupported).await?;
+    Pool::gather(&directory, &schedule, texts)
+}
+
+/// Prints what gates drawn from the pool say; whether every limit is met.
+fn report(pool: &Pool, budgets: &Budgets, gates: usize) -> Result<bool, Failure> {
+    let rule = Rule::default();
+    let of = |head: &str| pool.pair("base", head, budgets);
+    let draw = |pairs, labels| Draw { gates, pairs, block: 2, labels, seed: pool.seed };
+    let rate = |metrics: &[Metric], draw: &Draw, hit: fn(&Gate) -> bool| {
+        rate(metrics, draw, &rule, hit).map_err(|error| Failure::usage(format!("the pool cannot be judged: {error}")))
+    };
+    print(&format!(
+        "{} {}: {} repeats an arm, measured {} on {} x {}; {} gates drawn for each figure\n",
+        pool.suite,
+        pool.test,
+        pool.repeats(),
+        pool.measured_at,
+        pool.machine.cpus,
+        pool.machine.cpu_model,
+        gates
+    ));
+    print(&changes(pool, budgets, &rule)?);
+
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(["head", "pairs", "gates that say so", "has to be"]);
+    let same = of("same")?;
+    let mut met = true;
+    for pairs in [5, 10] {
+        let alarms = rate(&same, &draw(pairs, Labels::Exchanged), changed)?;
+        met &= alarms.value().is_some_and(|share| share <= FALSE_ALARMS);
+        table.add_row([
+            "same, called better or worse".to_owned(),
+            pairs.to_string(),
+            alarms.to_string(),
+            format!("at most {:.0} %", FALSE_ALARMS * 100.0),
+        ]);
+    }
+    for (arm, text) in ARMS.iter().skip(2) {
+        let metrics = of(arm)?;
+        for pairs in [5, 10] {
+            let found: Rate = rate(&metrics, &draw(pairs, Labels::Kept), worse)?;
+            let limit = LIMITS.iter().find(|(limited, of, _)| limited == arm && *of == pairs);
+            met &= limit.is_none_or(|(_, _, share)| found.value().is_some_and(|value| value >= *share));
+            let limit = limit.map_or(String::new(), |(_, _, share)| format!("at least {:.0} %", share * 100.0));
+            table.add_row([format!("{arm} ({text}), called worse"), pairs.to_string(), found.to_string(), limit]);
+        }
+    }
+    print(&table.to_string());
+    Ok(met)
+}
+
+/// What each slowdown did to each metric: the ratio over all repeats of the pool.
+fn changes(pool: &Pool, budgets: &Budgets, rule: &Rule) -> Result<String, Failure> {
+    let mut table = Table::new();
+    let metrics: Vec<String> = budgets.compared(&pool.test).map(|compared| compared.metric.clone()).collect();
+    table.load_style(presets::ASCII_MARKDOWN).set_header([vec!["head / base".to_owned()], metrics].concat());
+    for (arm, _) in ARMS.iter().skip(1) {
+        let gate = judge(&pool.pair("base", arm, budgets)?, rule);
+        let gate = gate.map_err(|error| Failure::usage(format!("the pool cannot be judged: {error}")))?;
+        let ratios = gate.outcomes.iter().map(|outcome| {
+            format!("{:.3} ({:.3} to {:.3})", outcome.ratio, outcome.interval.low, outcome.interval.high)
+        });
+        table.add_row([vec![(*arm).to_owned()], ratios.collect()].concat());
+    }
+    Ok(format!("{table}\n"))
+}
+
+fn changed(gate: &Gate) -> bool {
+    use measure::gate::Answer;
+    gate.outcomes.iter().any(|outcome| matches!(outcome.answer, Answer::Better | Answer::Worse))
+}
+
+fn worse(gate: &Gate) -> bool {
+    gate.worse().next().is_some()
+}

@@ -1,0 +1,132 @@
+//! The pool: the metrics of many real repeats of every arm, as one committed file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use measure::Budgets;
+use measure::arms::Schedule;
+use measure::gate::Metric;
+use record::{Arm, Fingerprint};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+
+/// Significant digits that are kept of a figure: far more than it repeats.
+const DIGITS: i32 = 6;
+
+/// Repeats of several arms of one row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Pool {
+    /// The suite's package.
+    pub(crate) suite: String,
+    /// The row.
+    pub(crate) test: String,
+    /// When the first run began, RFC 3339.
+    pub(crate) measured_at: String,
+    /// The machine.
+    pub(crate) machine: Fingerprint,
+    /// The revision of this repository.
+    pub(crate) git_revision: String,
+    /// Versions of the system under test.
+    pub(crate) versions: BTreeMap<String, String>,
+    /// The row's parameters.
+    pub(crate) parameters: BTreeMap<String, serde_json::Value>,
+    /// What each arm is.
+    pub(crate) arms: BTreeMap<String, String>,
+    /// What the order of the runs follows from.
+    pub(crate) seed: u64,
+    /// The arms in the order in which they ran, warm-up included.
+    pub(crate) order: Vec<String>,
+    /// Repeats that one arm did not measure, and that no arm has here; why.
+    pub(crate) dropped: Vec<String>,
+    /// The metrics of each arm, one figure a repeat.
+    pub(crate) metrics: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
+}
+
+impl Pool {
+    /// Makes the pool of the runs that lie below `directory/arms`.
+    pub(crate) fn gather(
+        directory: &Path,
+        schedule: &Schedule,
+        arms: BTreeMap<String, String>,
+    ) -> Result<Self, Failure> {
+        let read = |name: &String| Ok((name.clone(), Arm::read(&directory.join("arms").join(name))?));
+        let read: BTreeMap<String, Arm> = arms.keys().map(read).collect::<Result<_, record::Error>>()?;
+        let first = read.values().find_map(|arm| arm.rows.iter().next()).and_then(|(_, repeats)| repeats.first());
+        let first = first.ok_or_else(|| Failure::environment("no run left a record"))?.clone();
+        let row = (first.trial.suite.clone(), first.trial.test.clone());
+        let measured = |repeat: &&record::Repeat| {
+            repeat
+                .trial
+                .verdict
+                .is_some_and(|verdict| matches!(verdict, measure::Verdict::Pass | measure::Verdict::Fail))
+        };
+        let by_repeat = |arm: &Arm| -> BTreeMap<usize, BTreeMap<String, f64>> {
+            let repeats = arm.rows.get(&row).into_iter().flatten().filter(measured);
+            repeats.filter_map(|r| Some((r.trial.arm.as_ref()?.repeat, r.trial.metrics.clone()))).collect()
+        };
+        let measured: BTreeMap<String, BTreeMap<usize, BTreeMap<String, f64>>> =
+            read.iter().map(|(name, arm)| (name.clone(), by_repeat(arm))).collect();
+        let all: BTreeSet<usize> = measured.values().flat_map(|repeats| repeats.keys().copied()).collect();
+        let lacking = |repeat: &usize| measured.iter().find(|(_, repeats)| !repeats.contains_key(repeat));
+        let dropped = all.iter().filter_map(|repeat| Some(format!("repeat {repeat}: {} has none", lacking(repeat)?.0)));
+        let dropped: Vec<String> = dropped.collect();
+        let kept: Vec<usize> = all.iter().copied().filter(|repeat| lacking(repeat).is_none()).collect();
+        let names: BTreeSet<&String> = first.trial.metrics.keys().collect();
+        let of_arm = |repeats: &BTreeMap<usize, BTreeMap<String, f64>>| {
+            let samples = |name: &&String| {
+                let samples = kept.iter().map(|repeat| repeats[repeat].get(*name).copied().map(rounded));
+                Some(((*name).clone(), samples.collect::<Option<Vec<f64>>>()?))
+            };
+            names.iter().filter_map(samples).collect::<BTreeMap<_, _>>()
+        };
+        Ok(Self {
+            suite: row.0.clone(),
+            test: row.1.clone(),
+            measured_at: first.trial.started_at.clone(),
+            machine: first.run.fingerprint.clone(),
+            git_revision: first.run.git_revision.clone(),
+            versions: first.trial.versions.clone(),
+            parameters: first.trial.parameters.clone(),
+            arms,
+            seed: schedule.seed,
+            order: schedule.runs.iter().map(|run| run.arm.clone()).collect(),
+            dropped,
+            metrics: measured.iter().map(|(name, repeats)| (name.clone(), of_arm(repeats))).collect(),
+        })
+    }
+
+    /// Repeats of each arm.
+    pub(crate) fn repeats(&self) -> usize {
+        self.metrics.values().flat_map(BTreeMap::values).map(Vec::len).min().unwrap_or(0)
+    }
+
+    /// Two arms as the metrics of a gate.
+    pub(crate) fn pair(&self, base: &str, head: &str, budgets: &Budgets) -> Result<Vec<Metric>, Failure> {
+        let samples = |arm: &str, metric: &str| {
+            let samples = self.metrics.get(arm).and_then(|metrics| metrics.get(metric));
+            samples
+                .cloned()
+                .ok_or_else(|| Failure::usage(format!("the pool has no {metric} of arm `{arm}`: collect it again")))
+        };
+        let metric = |compared: &measure::Compared| {
+            Ok(Metric {
+                name: compared.metric.clone(),
+                better: compared.better,
+                basis: compared.basis,
+                relevance: compared.relevance,
+                base: samples(base, &compared.metric)?,
+                head: samples(head, &compared.metric)?,
+            })
+        };
+        budgets.compared(&self.test).map(metric).collect()
+    }
+}
+
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let scale = 10f64.powi(DIGITS - 1 - value.abs().log10().floor() as i32);
+    (value * scale).round() / scale
+}

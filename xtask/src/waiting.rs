@@ -1,0 +1,63 @@
+//! Waiting for nextest, and ending it when somebody wants an end.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use cluster::Process;
+use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::exit::Failure;
+
+/// How often the caller's display looks at the files.
+const LOOK: Duration = Duration::from_millis(250);
+/// After Ctrl-C the tests have this long to write what they had; in all a run ends within 5 s.
+const GRACE: Duration = Duration::from_millis(3000);
+/// And this long when they were told a second time.
+const LAST_WORDS: Duration = Duration::from_millis(1000);
+
+/// How nextest ended.
+pub(crate) struct Ended {
+    /// A signal came.
+    pub(crate) interrupted: bool,
+    /// It did not end by itself.
+    pub(crate) killed: bool,
+}
+
+/// Waits for nextest, calls `look` now and then, passes a signal on, and ends what does not end by itself.
+pub(crate) async fn wait(mut child: Child, mut look: impl FnMut()) -> Result<Ended, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::environment(format!("cannot take signals: {error}")));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let nextest = Process::of_pid(child.id() as i32);
+    let pass_on = |signal| nextest.is_some_and(|nextest| nextest.signal(signal));
+    let mut interrupted: Option<Instant> = None;
+    let (mut told_twice, mut killed) = (false, false);
+    loop {
+        match child.try_wait() {
+            Ok(Some(_)) => break,
+            Ok(None) => {}
+            Err(error) => return Err(Failure::environment(format!("lost nextest: {error}"))),
+        }
+        match interrupted.map(|since| since.elapsed()) {
+            Some(elapsed) if elapsed > GRACE + LAST_WORDS => {
+                killed = true;
+                pass_on(Signal::KILL);
+            }
+            // A second signal tells nextest to end its tests at once.
+            Some(elapsed) if elapsed > GRACE && !told_twice => told_twice = pass_on(Signal::TERM),
+            _ => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => look(),
+            _ = interrupt.recv() => {
+                pass_on(Signal::INT);
+                interrupted.get_or_insert_with(Instant::now);
+            }
+            _ = terminate.recv() => {
+                pass_on(Signal::TERM);
+                interrupted.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+    Ok(Ended { interrupted: interrupted.is_some(), killed })
+}
