@@ -422,6 +422,9 @@ pub(crate) struct GateArgs {
     /// Pairs of runs, after one round that is thrown away.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(5..=200))]
     pub(crate) pairs: u32,
+    /// Exit with 0 when nothing is worse, though some metric could not be told.
+    #[arg(long)]
+    pub(crate) allow_untold: bool,
     /// Repeats the order of an earlier gate.
     #[arg(long)]
     pub(crate) seed: Option<u64>,

@@ -61,7 +61,8 @@ pub(crate) fn step_summary(markdown: &str) -> Result<(), Failure> {
     appended.map_err(|error| Failure::environment(format!("cannot write {}: {error}", Path::new(&step).display())))
 }
 
-fn judged(comparison: &Comparison) -> bool {
+/// Whether every row could be judged, whatever the answer.
+pub(crate) fn judged(comparison: &Comparison) -> bool {
     comparison.rows.iter().all(|row| row.gate().is_some())
 }
 

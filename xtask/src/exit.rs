@@ -96,7 +96,8 @@ impl From<cluster::Error> for Failure {
 
 impl From<thirdparty::Error> for Failure {
     fn from(error: thirdparty::Error) -> Self {
-        Self::environment(error.to_string())
+        let exit = if matches!(error, thirdparty::Error::Unknown { .. }) { Exit::Usage } else { Exit::Environment };
+        Self::new(exit, error.to_string())
     }
 }
 

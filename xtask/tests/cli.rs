@@ -35,6 +35,13 @@ fn text(output: &Output) -> String {
 #[case::flag_of_others(&["run", "kperf", "--allow-nodes"], 2, "--allow-nodes goes with --provider existing")]
 #[case::no_such_kubeconfig(&["cluster", "preflight", "--kubeconfig", "/nonexistent"], 2, "--kubeconfig /nonexistent: there is no such file")]
 #[case::clusters_of_others_are_not_made(&["cluster", "up", "--provider", "existing"], 2, "[possible values: kwok]")]
+#[case::no_build(&["gate", "kperf", "--head", "fast"], 2, "`fast` is no build: write `pinned`, a path, or a version such as v1.36.2")]
+#[case::no_such_program(&["gate", "kperf", "--head", "./nowhere/kube-apiserver"], 2, "nowhere/kube-apiserver: there is no such program")]
+#[case::no_such_component(&["gate", "kperf", "--component", "kubelet", "--head", "pinned"], 2, "no pinned program is named `kubelet`; there are etcd, ")]
+#[case::no_slowdown(&["gate", "kperf", "--head", "pinned+cpu:etcd"], 2, "`cpu:etcd` is no slowdown: it has no `=`")]
+#[case::no_revision(&["gate", "kperf", "--component", "kubedyno", "--base", "no-such", "--head", "HEAD"], 2, "`no-such` is no revision of this repository")]
+#[case::too_few_pairs(&["gate", "kperf", "--head", "pinned", "--pairs", "4"], 2, "4 is not in 5..=200")]
+#[case::no_arm(&["compare", "yesterday", "today"], 3, "yesterday")]
 #[case::no_run(&["report", "yesterday"], 12, "holds no run: `cargo xtask run` makes one")]
 fn a_bad_command_line_is_refused(#[case] args: &[&str], #[case] code: i32, #[case] message: &str) {
     let directory = tempfile::tempdir().unwrap();

@@ -74,10 +74,48 @@ fn every_command_is_one_that_xtask_knows() {
         let commands: Vec<&str> = steps(&workflow).filter_map(|step| step["run"].as_str()).collect();
         assert!(!commands.is_empty(), "{name}");
         for command in commands {
-            let words: Vec<&str> = command.split_whitespace().filter(|word| !word.starts_with('$')).collect();
+            let words = with_values(command);
             let words = words.strip_prefix(&["cargo", "xtask"][..]).unwrap_or_else(|| panic!("{name}: {command}"));
             let output = Command::new(env!("CARGO_BIN_EXE_xtask")).args(words).arg("--help").output().unwrap();
             assert!(output.status.success(), "{name}: {command}: {}", String::from_utf8_lossy(&output.stderr));
         }
+    }
+}
+
+/// The words of a command: a variable after a flag is its value, any other may hold no word at all.
+fn with_values(command: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = Vec::new();
+    for word in command.split_whitespace() {
+        match word.starts_with('$') {
+            false => words.push(word),
+            true if words.last().is_some_and(|last| last.starts_with("--")) => words.push("value"),
+            true => {}
+        }
+    }
+    words
+}
+
+/// The action passes every input through the environment, pins what it uses, and calls a command that exists.
+#[test]
+fn the_action_is_sound() {
+    let text = std::fs::read_to_string(root().join("action.yml")).unwrap();
+    let action: Value = serde_saphyr::from_str(&text).unwrap();
+    let steps = action["runs"]["steps"].as_array().unwrap();
+    for used in steps.iter().filter_map(|step| step["uses"].as_str()) {
+        let (_, commit) = used.split_once('@').unwrap();
+        assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{used}");
+    }
+    let gate = steps.iter().find(|step| step["id"] == "gate").unwrap();
+    let script = gate["run"].as_str().unwrap();
+    assert!(!script.contains("${{"), "an input must not become part of a command: {script}");
+    let env = gate["env"].to_string();
+    for input in action["inputs"].as_object().unwrap().keys() {
+        assert!(env.contains(&format!("inputs.{input}")), "{input} is passed on");
+    }
+    let flags: Vec<&str> = script.split_whitespace().filter(|word| word.starts_with("--")).collect();
+    let help = Command::new(env!("CARGO_BIN_EXE_xtask")).args(["gate", "--help"]).output().unwrap();
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    for flag in ["--component", "--base", "--head", "--pairs", "--out"] {
+        assert!(flags.contains(&flag) && help.contains(flag), "{flag}");
     }
 }

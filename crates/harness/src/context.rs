@@ -21,6 +21,9 @@ pub const ARM: &str = "KUBEDYNO_ARM";
 /// Variable with a kubeconfig that a row uses instead of its cluster's own.
 pub const KUBECONFIG: &str = "KUBEDYNO_KUBECONFIG";
 
+/// Variable with the component whose CPU profile is wanted.
+pub const PROFILE: &str = "KUBEDYNO_PROFILE";
+
 /// The run that a test belongs to.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -36,6 +39,8 @@ pub struct Context {
     pub leave: Leave,
     /// The run of a comparison that this is.
     pub arm: Option<ArmRun>,
+    /// The component whose CPU profile is kept with the record.
+    pub profile_of: Option<String>,
     /// The way to the apiserver, where it is not the cluster's own.
     pub kubeconfig: Option<PathBuf>,
 }
@@ -56,6 +61,7 @@ impl Context {
             profile: std::env::var("NEXTEST_PROFILE").unwrap_or_else(|_| "default".to_owned()),
             sets,
             arm: json(ARM)?,
+            profile_of: std::env::var(PROFILE).ok().filter(|component| !component.is_empty()),
             kubeconfig: std::env::var_os(KUBECONFIG).filter(|path| !path.is_empty()).map(PathBuf::from),
         })
     }

@@ -23,7 +23,8 @@ const NAMED: usize = 3;
 /// Computes the metrics of a trial, judges its budgets, and writes verdict and sentence into it. `ended` is what ended
 /// the driver before its last phase.
 pub(crate) fn judge(trial: &mut Trial, ended: Option<&Error>, budgets: &Budgets) {
-    trial.metrics.extend(metrics(trial));
+    // What is no finite number cannot be written as JSON, and was not measured.
+    trial.metrics.extend(metrics(trial).into_iter().filter(|(_, value)| value.is_finite()));
     let untimed = untimed(trial);
     if let Some(cause) = &untimed {
         trial.notes.push(format!("times cannot be trusted: {cause}"));
@@ -150,9 +151,13 @@ fn sentence(trial: &Trial, verdict: Verdict, ended: Option<&Error>) -> String {
     parts.join("; ")
 }
 
-/// The component that used most CPU in the slowest phase, when it was close to a whole core.
+/// The component that used most CPU in the slowest phase, when it was close to a whole core. A stalled phase took as long
+/// as it moved, while its CPU includes the wait: the page tells these apart, by the series.
 fn busiest(trial: &Trial) -> Option<String> {
     let phase = trial.phases.iter().max_by(|a, b| a.took_s.total_cmp(&b.took_s))?;
+    if phase.verdict == Some(Verdict::Stalled) {
+        return None;
+    }
     let (name, used) = phase.components.iter().max_by(|a, b| a.1.cpu_s.total_cmp(&b.1.cpu_s))?;
     let cores = used.cpu_s / phase.took_s.max(0.001);
     (cores > 0.5).then(|| format!("in {} {name} used {cores:.1} cores", phase.name))

@@ -3,25 +3,32 @@
 //! [`run`] adopts the cluster, takes its lease, opens the record, starts the observers, calls the suite's driver, judges
 //! the budgets and writes what was found. A driver runs phases and stamps ledgers; it never sees a budget.
 
+mod arms;
 mod context;
 mod error;
 mod inject;
 mod judge;
 mod lines;
+mod namespace;
+mod object;
 mod observe;
 mod opening;
 mod parameters;
 mod phase;
+mod profile;
 mod scrape;
 mod series;
+mod signals;
 mod trial;
 mod watch;
 mod yardstick;
 
-pub use context::{ARM, Context, KUBECONFIG, LEAVE, SUITE_SETS, fixture};
+pub use arms::{Arms, compared};
+pub use context::{ARM, Context, KUBECONFIG, LEAVE, PROFILE, SUITE_SETS, fixture};
 pub use error::{Error, Result};
 pub use inject::Injection;
+pub use object::Object;
 pub use parameters::{Cost, Rows};
 pub use phase::{Account, Goal, PhaseSpec};
 pub use trial::{Row, Trial, judged, run};
-pub use watch::{Change, Object, Sink, Tamper, Tampered, Watch, WatchSpec};
+pub use watch::{Change, Sink, Tamper, Tampered, Watch, WatchSpec};

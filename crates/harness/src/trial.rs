@@ -9,25 +9,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cluster::{Descriptor, Fixtures, Lease, Mode, Needs, OWNER_LABEL, RUN_LABEL, TEST_LABEL, quiet_config};
-use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::api::{DeleteParams, ListParams};
 use kube::client::ClientBuilder;
 use kube::{Api, Client};
 use measure::{Budgets, End, Progress, Verdict};
-use record::{Document, Published, RunDir};
-use tokio::signal::unix::{SignalKind, signal};
+use record::{ArmRun, Document, Published, RunDir};
 use tower::util::MapRequestLayer;
 
 use crate::context::{Context, fixture};
 use crate::error::{Error, Result};
 use crate::inject::{Injection, Injections};
 use crate::judge;
+use crate::namespace;
 use crate::observe::Observer;
 use crate::opening::{opening_record, run_dir, unsupported};
 use crate::phase::{self, Account, After, Before, PhaseSpec};
+use crate::profile::Profile;
 use crate::scrape::Counters;
 use crate::series;
+use crate::signals::Signals;
 use crate::watch::{Sink, Watch, WatchSpec};
 
 /// How often a phase looks at its count. How long it took comes from the stamps, not from the look.
@@ -36,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const LIST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A row of a suite: everything about it that is known before it runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Row {
     /// The suite's package.
     pub suite: &'static str,
@@ -58,6 +59,8 @@ pub struct Row {
     pub aside: Option<String>,
     /// Another way to the apiserver than the descriptor's, for rows that disturb it.
     pub kubeconfig: Option<PathBuf>,
+    /// The run of its arms that this is, for rows that have arms.
+    pub arm: Option<ArmRun>,
     /// The suite's budgets.
     pub budgets: Budgets,
     /// The row's parameters, overrides included.
@@ -84,6 +87,7 @@ pub struct Trial {
     requests: Arc<AtomicU64>,
     injections: Injections,
     fixtures: Fixtures,
+    profile: Option<Profile>,
 }
 
 impl std::fmt::Debug for Trial {
@@ -117,7 +121,12 @@ pub async fn run(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>) -
 /// When there is no fixture, or results cannot be written.
 pub async fn judged(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>) -> Result<record::Trial> {
     let mut signals = Signals::listen()?;
-    let context = Context::from_env()?;
+    let mut context = Context::from_env()?;
+    if let Some(arm) = &row.arm {
+        // A run of its own, so that what the run before left is swept before this one begins.
+        context.run_id = format!("{}-{}", context.run_id, arm.position);
+        context.arm = Some(arm.clone());
+    }
     let (descriptor, fixtures) = fixture(row.fixture)?;
     let what = format!("{} {}", row.suite, row.test);
     let locks = fixtures.locks();
@@ -184,7 +193,8 @@ impl Trial {
                 run_dir.show_progress(suite, &test, &format!("{text} +{:.0}s", at.as_secs_f64()));
             }
         });
-        let namespace = namespace_name(&row.test, &context.run_id, std::process::id());
+        let profile_of = context.profile_of.clone();
+        let namespace = namespace::name(&row.test, &context.run_id, std::process::id());
         let mut trial = Self {
             descriptor,
             client,
@@ -202,11 +212,14 @@ impl Trial {
             requests,
             injections: Injections::default(),
             fixtures,
+            profile: None,
         };
-        let begun = match trial.make_namespace().await {
+        let made = namespace::make(&trial.client, &trial.namespace, trial.cluster_labels()).await;
+        let begun = match made {
             Ok(()) => trial.note_other_nodes().await,
             refused => refused,
         };
+        trial.profile = profile_of.map(|component| Profile::start(&trial.descriptor, component));
         if let Err(error) = begun {
             trial.record.reason = format!("could not begin: {error}");
             trial.run_dir.write_trial(&trial.record)?;
@@ -247,9 +260,12 @@ impl Trial {
         self.clock
     }
 
-    /// Adds a figure of the driver's own to the record; its unit is in its name.
+    /// Adds a figure of the driver's own to the record; its unit is in its name. What is no finite number was not
+    /// measured, and is left out.
     pub fn metric(&mut self, name: &str, value: f64) {
-        self.record.metrics.insert(name.to_owned(), value);
+        if value.is_finite() {
+            self.record.metrics.insert(name.to_owned(), value);
+        }
     }
 
     /// Plans a fault.
@@ -391,6 +407,7 @@ impl Trial {
             self.end_phase(&end).await?;
         }
         self.record.notes.extend(self.injections.finish().await);
+        self.keep_profile().await?;
         self.update_use();
         let accounts = std::mem::take(&mut self.accounts);
         for (name, account) in &accounts {
@@ -404,6 +421,21 @@ impl Trial {
         self.watches.clear();
         self.clean_up().await;
         Ok(self.record)
+    }
+
+    /// Keeps the profile that was taken, or says why there is none.
+    async fn keep_profile(&mut self) -> Result<()> {
+        let Some(profile) = self.profile.take() else { return Ok(()) };
+        let component = profile.component.clone();
+        match profile.finish().await {
+            Ok(profile) => {
+                let file = format!("profiles/{}.{}.{component}.pb.gz", self.record.suite, self.record.test);
+                let file = self.run_dir.write_file(&file, &profile)?;
+                self.record.files.push(file);
+            }
+            Err(why) => self.record.notes.push(format!("no CPU profile of {component}: {why}")),
+        }
+        Ok(())
     }
 
     /// Asks for the removal of everything that the trial made, and does not wait: the next trial's sweep does.
@@ -428,34 +460,6 @@ impl Trial {
         }
         Ok(())
     }
-
-    async fn make_namespace(&self) -> Result<()> {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let metadata = ObjectMeta {
-            name: Some(self.namespace.clone()),
-            labels: Some(self.cluster_labels()),
-            ..ObjectMeta::default()
-        };
-        let namespace = Namespace { metadata, ..Namespace::default() };
-        namespaces
-            .create(&PostParams::default(), &namespace)
-            .await
-            .map_err(Error::api(format!("cannot create namespace {}", self.namespace)))?;
-        // Pods are refused until the controller manager has made the namespace's service account.
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.namespace);
-        let until = Instant::now() + Duration::from_secs(30);
-        loop {
-            match accounts.get_opt("default").await {
-                Ok(Some(_)) => return Ok(()),
-                Ok(None) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(20)).await,
-                Ok(None) => {
-                    let message = "the controller manager made no service account within 30 s".to_owned();
-                    return Err(Error::Environment(message));
-                }
-                Err(error) => return Err(Error::api("cannot read the service account")(error)),
-            }
-        }
-    }
 }
 
 async fn counting_client(kubeconfig: &Path, requests: Arc<AtomicU64>) -> Result<Client> {
@@ -466,37 +470,6 @@ async fn counting_client(kubeconfig: &Path, requests: Arc<AtomicU64>) -> Result<
     });
     let builder = ClientBuilder::try_from(config).map_err(Error::api("cannot set up TLS"))?;
     Ok(builder.with_layer(&count).build())
-}
-
-/// `kd-<row>-<end of the run id>-<pid>`, at most 63 characters of a DNS label. No two trials share a name: for 30 s after
-/// a namespace is gone, the apiserver reads it afresh for every request in one of the same name, which doubled the
-/// requests of a pod.
-fn namespace_name(test: &str, run_id: &str, pid: u32) -> String {
-    let tail = format!("{}-{pid}", run_id.rsplit('-').next().unwrap_or_default());
-    let row: String =
-        test.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    let row: String = row.chars().take(63 - 4 - tail.len()).collect();
-    format!("kd-{row}-{tail}")
-}
-
-/// SIGINT and SIGTERM, by which nextest ends a test.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self> {
-        let listen = |kind| signal(kind).map_err(|error| Error::Environment(format!("cannot take signals: {error}")));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) -> String {
-        tokio::select! {
-            _ = self.interrupt.recv() => "interrupted by SIGINT".to_owned(),
-            _ = self.terminate.recv() => "interrupted by SIGTERM (nextest's time limit, or a run that was ended)".to_owned(),
-        }
-    }
 }
 
 /// A line on stderr, which nextest keeps with the test.

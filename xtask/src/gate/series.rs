@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cluster::{Kwok, NodeShape, Process, Shell, UpRequest};
-use harness::{ARM, KUBECONFIG};
+use harness::{ARM, KUBECONFIG, PROFILE};
 use indicatif::{ProgressBar, ProgressStyle};
 use measure::arms::{Round, Run, Schedule};
 use measure::{Verdict, human};
@@ -22,6 +22,9 @@ use crate::waiting::wait;
 
 /// The cluster of a comparison. It is made anew for every run: the state that each starts from is the same.
 const FIXTURE: &str = "gate";
+
+/// The warm-up round that profiled runs are counted as, behind any real one.
+const PROFILED: usize = 900;
 
 /// A comparison that is under way.
 pub(crate) struct Series<'a> {
@@ -65,7 +68,7 @@ impl Series<'_> {
             let started = Instant::now();
             let name = name(run);
             bar.set_message(name.clone());
-            let ended = self.one(run).await?;
+            let ended = self.one(run, None).await?;
             let took = human(started.elapsed());
             let line = format!(
                 "[{}/{}] {name}: {}, {took}{}",
@@ -89,7 +92,22 @@ impl Series<'_> {
         Ok(())
     }
 
-    async fn one(&self, run: &Run) -> Result<Ended, Failure> {
+    /// One more run of each arm, with the CPU profile of `component` kept; the profiles by arm.
+    pub(crate) async fn profiles(&self, component: &str) -> Result<BTreeMap<String, PathBuf>, Failure> {
+        let mut profiles = BTreeMap::new();
+        for (position, arm) in self.arms.keys().enumerate() {
+            // Behind all runs that count, and none of them.
+            let run = Run { arm: arm.clone(), round: Round::WarmUp(PROFILED), position: PROFILED + position };
+            self.one(&run, Some(component)).await?;
+            let directory = self.directory.join("arms").join(arm).join(directory(&run)).join("profiles");
+            let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+            profiles.extend(files.map(|file| (arm.clone(), file.path())));
+        }
+        self.end_cluster();
+        Ok(profiles)
+    }
+
+    async fn one(&self, run: &Run, profile: Option<&str>) -> Result<Ended, Failure> {
         let (ctx, spec) = (self.ctx, &self.arms[&run.arm]);
         self.end_cluster();
         let request = UpRequest { name: FIXTURE.to_owned(), nodes: 0, shape: NodeShape::default() };
@@ -109,6 +127,7 @@ impl Series<'_> {
             (CLUSTER, FIXTURE.to_owned()),
             (ARM, arm),
             (KUBECONFIG, kubeconfig.map(|path| path.display().to_string()).unwrap_or_default()),
+            (PROFILE, profile.unwrap_or_default().to_owned()),
             ("KUBEDYNO_RUN_ID", run_id.clone()),
             ("KUBEDYNO_RESULTS", run_dir.path().display().to_string()),
         ]);

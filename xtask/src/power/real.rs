@@ -20,6 +20,7 @@ pub(super) async fn gates(ctx: &Ctx, suite: &Suite, n: u32) -> Result<(), Failur
                 head: head.to_owned(),
                 component: "kube-apiserver".to_owned(),
                 pairs: 10,
+                allow_untold: false,
                 seed: None,
                 out: None,
             };

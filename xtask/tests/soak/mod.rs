@@ -3,6 +3,8 @@
 //!
 //! `KUBEDYNO_SOAK_KILLS` and `KUBEDYNO_SOAK_SEED` set how many and which.
 
+mod clone;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};

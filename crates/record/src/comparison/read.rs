@@ -36,7 +36,9 @@ impl Arm {
         for directory in run_dirs(path)? {
             let name =
                 directory.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-            let run: Run = read_json(&directory.run_json())?;
+            // Runs of arms inside a trial share the run of their row.
+            let run: Run =
+                if directory.run_json().exists() { read_json(&directory.run_json())? } else { Run::default() };
             for trial in directory.trials()? {
                 let repeats = rows.entry((trial.suite.clone(), trial.test.clone())).or_default();
                 if !trial.arm.as_ref().is_some_and(|arm| arm.warm_up) {
@@ -54,7 +56,8 @@ impl Arm {
 
 fn run_dirs(path: &Path) -> Result<Vec<RunDir>, Error> {
     let own = RunDir::at(path);
-    if own.run_json().is_file() {
+    let holds_a_run = |run: &RunDir| run.run_json().is_file() || !run.trial_paths().is_empty();
+    if holds_a_run(&own) {
         return Ok(vec![own]);
     }
     let entries = fs::read_dir(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
@@ -62,6 +65,6 @@ fn run_dirs(path: &Path) -> Result<Vec<RunDir>, Error> {
     // `latest` is one of the others.
     paths.retain(|path| !path.is_symlink());
     paths.sort();
-    let runs: Vec<RunDir> = paths.into_iter().map(RunDir::at).filter(|run| run.run_json().is_file()).collect();
+    let runs: Vec<RunDir> = paths.into_iter().map(RunDir::at).filter(holds_a_run).collect();
     if runs.is_empty() { Err(Error::NoRun(path.to_owned())) } else { Ok(runs) }
 }

@@ -6,9 +6,12 @@ use measure::Verdict;
 
 use super::read::Repeat;
 
+/// What has to be one value, and how it is read.
+type Facet = (&'static str, fn(&Repeat) -> String);
+
 /// What differs between the runs beside the build that is compared: each must be one value over both arms.
 pub(super) fn differences(base: &[Repeat], head: &[Repeat]) -> Vec<String> {
-    let facets: [(&str, fn(&Repeat) -> String); 9] = [
+    let facets: [Facet; 9] = [
         ("schema", |repeat| repeat.trial.schema.to_string()),
         ("definitions of metrics", |repeat| repeat.trial.metrics_version.to_string()),
         ("machine", |repeat| machine(repeat)),
@@ -19,7 +22,7 @@ pub(super) fn differences(base: &[Repeat], head: &[Repeat]) -> Vec<String> {
         ("settings", |repeat| json(&repeat.trial.settings)),
         ("document", |repeat| repeat.trial.document.name.clone()),
     ];
-    let differs = |(name, of): &(&str, fn(&Repeat) -> String)| {
+    let differs = |(name, of): &Facet| {
         let values = |repeats: &[Repeat]| repeats.iter().map(of).collect::<BTreeSet<_>>();
         let (base, head) = (values(base), values(head));
         let one = base.len() == 1 && base == head;

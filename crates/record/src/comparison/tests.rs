@@ -32,7 +32,7 @@ fn trial(arm: &str, repeat: usize, factor: f64) -> Trial {
         components: BTreeMap::from([("kube-apiserver".to_owned(), used), ("etcd".to_owned(), idle)]),
         ..PhaseRecord::default()
     };
-    let first = if repeat % 2 == 0 { "base" } else { "head" };
+    let first = if repeat.is_multiple_of(2) { "base" } else { "head" };
     let place = if arm == first { 0 } else { 1 };
     Trial {
         schema: SCHEMA,

@@ -5,13 +5,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use harness::{Injection, Tampered, judged};
+use cluster::Slowdown;
+use harness::{Arms, Injection, Tampered, compared, judged};
 use kperf_suite::disturbed_row;
 use kperf_suite::nodepool::{Disturbance, drive};
 use measure::Verdict;
 use record::Trial;
 
-use crate::means::{Neighbour, evict_a_pod_and_continue, faults, pause, paused_until_dropped, unaccounted};
+use crate::means::{Neighbour, evict_a_pod_and_continue, faults, pause, paused_until_dropped, slow_down, unaccounted};
 
 /// Runs the row with a disturbance, and returns what was judged.
 async fn disturbed(test: &'static str, disturbance: Disturbance) -> Trial {
@@ -198,4 +199,23 @@ fn name_of(line: &[u8]) -> &[u8] {
     const KEY: &[u8] = br#""name":""#;
     let start = line.windows(KEY.len()).position(|window| window == KEY).map_or(line.len(), |at| at + KEY.len());
     line[start..].split(|byte| *byte == b'"').next().unwrap_or_default()
+}
+
+/// Arms that take turns show a slowdown of known size, and every run of them is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slowed_arm_is_slower_than_the_plain_one() {
+    let (row, pool) = disturbed_row("nodepool_arms", "a_slowed_arm_is_slower_than_the_plain_one").unwrap();
+    let names = &["plain", "slowed"];
+    let arms = Arms { names, subjects: &["plain"], repeats: 3, warm_up: 0, seed: 7 };
+    let slowdown: Slowdown = "cpu:*=3".parse().unwrap();
+    let record = compared(row, &arms, async |trial, arm| {
+        let slowed = if arm == "slowed" { Some(slow_down(&slowdown).await) } else { None };
+        let driven = drive(trial, &pool, Disturbance::default()).await;
+        drop(slowed);
+        driven
+    })
+    .await
+    .unwrap();
+    assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
+    assert!(record.metrics["slowed_to_plain_create_pods_s"] > 1.2, "{:?}", record.metrics);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cluster::{Descriptor, Faults, Process, RUN_LABEL, connect};
+use cluster::{Descriptor, Faults, Process, RUN_LABEL, Slowdown, Slowed, connect};
 use harness::fixture;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kperf_suite::DISTURBED_FIXTURE;
@@ -31,6 +31,12 @@ pub(crate) fn pause(component: &'static str, how_long: Duration) {
         std::thread::sleep(how_long);
         faults().resume(component).unwrap();
     });
+}
+
+/// Slows the cluster down until what is returned is dropped.
+pub(crate) async fn slow_down(slowdown: &Slowdown) -> Slowed {
+    let (descriptor, fixtures) = fixture(DISTURBED_FIXTURE).unwrap();
+    slowdown.begin(&fixtures, &descriptor.name).await.unwrap()
 }
 
 /// A component that can be stopped, and goes on when this is dropped.

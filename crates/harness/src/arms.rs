@@ -1,0 +1,118 @@
+//! Arms inside a trial: the same row run in several variants that take turns.
+
+use std::collections::BTreeMap;
+
+use measure::arms::Schedule;
+use measure::gate::Rule;
+use measure::stats::{LogRatios, quantile};
+use measure::{Budget, Budgets};
+use record::ArmRun;
+
+use crate::context::{Context, fixture};
+use crate::error::{Error, Result};
+use crate::judge;
+use crate::opening::{opening_record, run_dir};
+use crate::trial::{Row, Trial, judged};
+
+/// The arms of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Arms {
+    /// Their names; the first is the one that the others are compared with.
+    pub names: &'static [&'static str],
+    /// Those that are the subject: a run of theirs that does not pass is the row's. Another's is its result.
+    pub subjects: &'static [&'static str],
+    /// Measured runs of each, at least three.
+    pub repeats: usize,
+    /// Runs of each before that are thrown away.
+    pub warm_up: usize,
+    /// What the order follows from; it is recorded.
+    pub seed: u64,
+}
+
+/// Runs a row once for every run of its arms, interleaved, each from the same proven state, and judges what they say of
+/// each other. The record of each run lies in `arms/<arm>/<repeat>/` of the run; that of the row has, for each metric,
+/// the median of each arm as `<arm>_<metric>` and the ratio to the first as `<arm>_to_<first>_<metric>`, which budgets bind.
+///
+/// # Errors
+/// When there is no fixture or no order of the arms, or results cannot be written.
+pub async fn compared(
+    row: Row,
+    arms: &Arms,
+    driver: impl AsyncFn(&mut Trial, &str) -> Result<()>,
+) -> Result<record::Trial> {
+    let schedule = Schedule::new(arms.names, arms.repeats, arms.warm_up, arms.seed);
+    let schedule = schedule.map_err(|error| Error::Environment(format!("{}: {error}", row.test)))?;
+    let context = Context::from_env()?;
+    let (descriptor, _) = fixture(row.fixture)?;
+    let mut whole = opening_record(&row, &context, &descriptor);
+    whole.parameters.insert("arms_seed".to_owned(), arms.seed.into());
+    let directory = run_dir(&row, &context);
+    directory.write_trial(&whole)?;
+
+    let (of_runs, of_row) = split(&row.budgets, arms.names);
+    let mut runs: BTreeMap<String, Vec<record::Trial>> = BTreeMap::new();
+    for run in &schedule.runs {
+        let arm = ArmRun::from(run);
+        let place = format!("{}{:03}", if arm.warm_up { "warm-up-" } else { "" }, arm.repeat);
+        let aside = format!("arms/{}/{place}", arm.arm);
+        let aside = row.aside.as_ref().map_or(aside.clone(), |outer| format!("{outer}/{aside}"));
+        let row = Row { aside: Some(aside), arm: Some(arm.clone()), budgets: of_runs.clone(), ..row.clone() };
+        let record = judged(row, async |trial| driver(trial, &arm.arm).await).await?;
+        whole.wall_s += record.wall_s;
+        whole.reason = format!("last run: {} {place}", arm.arm);
+        directory.write_trial(&whole)?;
+        let unfit = record.verdict.filter(|verdict| !verdict.passes() && arms.subjects.contains(&arm.arm.as_str()));
+        if let Some(verdict) = unfit {
+            let end = format!("{place}: {verdict}: {}", record.reason);
+            let error = Error::Phase { phase: arm.arm, end, verdict };
+            judge::judge(&mut whole, Some(&error), &of_row);
+            directory.write_trial(&whole)?;
+            return Ok(whole);
+        }
+        if !arm.warm_up {
+            runs.entry(arm.arm).or_default().push(record);
+        }
+    }
+    let of = |record: &record::Trial| record.harness.cpu_wait_share;
+    let waits = runs.values().flatten().map(of).collect::<Option<Vec<f64>>>();
+    whole.harness.cpu_wait_share = waits.and_then(|waits| waits.into_iter().reduce(f64::max));
+    whole.metrics.extend(metrics(arms.names, &runs));
+    judge::judge(&mut whole, None, &of_row);
+    directory.write_trial(&whole)?;
+    Ok(whole)
+}
+
+/// The budgets that bind each run, and those about what the arms say of each other, whose metrics begin with an arm.
+fn split(budgets: &Budgets, names: &[&str]) -> (Budgets, Budgets) {
+    let of_row = |budget: &&Budget| names.iter().any(|arm| budget.metric.starts_with(&format!("{arm}_")));
+    let part = |wanted: bool| Budgets {
+        budgets: budgets.budgets.iter().filter(|budget| of_row(budget) == wanted).cloned().collect(),
+        compared: budgets.compared.clone(),
+    };
+    (part(false), part(true))
+}
+
+fn metrics(names: &[&str], runs: &BTreeMap<String, Vec<record::Trial>>) -> BTreeMap<String, f64> {
+    let samples = |arm: &str, metric: &str| {
+        let of_arm = runs.get(arm).map_or(&[][..], Vec::as_slice);
+        of_arm.iter().map(|record| record.metrics.get(metric).copied()).collect::<Option<Vec<f64>>>()
+    };
+    let (first, others) = names.split_first().unwrap_or((&"", &[]));
+    let known = runs.get(*first).and_then(|runs| runs.first()).map(|record| record.metrics.keys());
+    let mut metrics = BTreeMap::new();
+    for metric in known.into_iter().flatten() {
+        for arm in names {
+            let mut sorted = samples(arm, metric).unwrap_or_default();
+            sorted.sort_by(f64::total_cmp);
+            metrics.extend(quantile(&sorted, 0.5).map(|median| (format!("{arm}_{metric}"), median)));
+        }
+        for arm in others {
+            let (Some(base), Some(head)) = (samples(first, metric), samples(arm, metric)) else { continue };
+            let Ok(ratios) = LogRatios::of(&base, &head) else { continue };
+            let rule = Rule::default();
+            let ratio = ratios.estimate(rule.alpha, rule.confidence).ratio;
+            metrics.insert(format!("{arm}_to_{first}_{metric}"), ratio);
+        }
+    }
+    metrics
+}
