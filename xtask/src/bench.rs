@@ -216,7 +216,7 @@ async fn kube_client(kubeconfig: &str) -> Result<kube::Client, Failure> {
 async fn rate(client: &kube::Client, create: impl Future<Output = Result<(), Failure>>) -> Result<f64, Failure> {
     let (ready, clock) = (Ready::default(), Instant::now());
     let spec = WatchSpec { path: "/api/v1/nodes".to_owned(), selector: String::new(), tamper: None };
-    let watch = Watch::start(client, clock, spec, ready.clone()).await;
+    let watch = Watch::start(client, None, clock, spec, ready.clone()).await;
     let _watch = watch.map_err(|error| Failure::environment(error.to_string()))?;
     let started = clock.elapsed();
     create.await?;

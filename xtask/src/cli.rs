@@ -346,6 +346,9 @@ pub(crate) struct ReportArgs {
     /// The form.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// Write each plot of the page into this directory, as an SVG file.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -382,6 +385,9 @@ pub(crate) struct CompareArgs {
     /// The form.
     #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
     pub(crate) format: CompareFormat,
+    /// Write the ratios of each row as a picture into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -456,6 +462,9 @@ pub(crate) struct PowerArgs {
     /// Gates drawn for each figure.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub(crate) gates: u32,
+    /// Write the ratios of each arm to base as a picture into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
     /// Real gates of each kind.
     #[arg(long, default_value_t = 0)]
     pub(crate) real: u32,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use measure::Budgets;
 use measure::gate::Rule;
-use record::{Arm, Comparison, Judgement, compare, comparison_markdown, comparison_table};
+use record::{Arm, Comparison, Judgement, RunDir, compare, comparison_markdown, comparison_table};
 
 use crate::cli::{CompareArgs, CompareFormat};
 use crate::ctx::{Ctx, print, print_json};
@@ -21,12 +21,26 @@ pub(crate) fn compare_runs(ctx: &Ctx, args: &CompareArgs) -> Result<Exit, Failur
         CompareFormat::Md => print(&comparison_markdown(&comparison)),
         CompareFormat::Json => print_json(&comparison),
     }
+    if let Some(directory) = &args.pictures {
+        write_pictures(&comparison, directory)?;
+    }
     let verdict = verdict(&comparison);
     Ok(match verdict {
         // Without `--gate` an answer is an answer, whichever it is.
         Exit::BudgetFailed | Exit::NotMeasured if !args.gate && judged(&comparison) => Exit::Ok,
         verdict => verdict,
     })
+}
+
+/// Writes how each row was judged, as a picture, into `directory`.
+pub(crate) fn write_pictures(comparison: &Comparison, directory: &Path) -> Result<(), Failure> {
+    for row in &comparison.rows {
+        if let Some(picture) = row.picture() {
+            let name = format!("{}.{}.svg", row.suite, row.test);
+            RunDir::at(directory).write_file(&name, picture.as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 /// The budgets of every suite that has rows, by package.

@@ -13,7 +13,7 @@ use record::{Arm, Comparison, Expected, RunDir, compare, comparison_markdown, ne
 use serde::Serialize;
 
 use crate::cli::GateArgs;
-use crate::compare::{budgets, judged, show, step_summary, verdict};
+use crate::compare::{budgets, judged, show, step_summary, verdict, write_pictures};
 use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
 use crate::lock::one_run_at_a_time;
@@ -99,6 +99,7 @@ pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
     out.write_json(&json, &written)?;
     let markdown = comparison_markdown(&comparison);
     out.write_file("comparison.md", markdown.as_bytes())?;
+    write_pictures(&comparison, &directory)?;
     step_summary(&markdown)?;
     show(&comparison);
     print(&format!("results: {}", directory.display()));

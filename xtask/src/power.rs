@@ -7,7 +7,7 @@ mod pool;
 mod real;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use comfy_table::{Table, presets};
 use measure::arms::Schedule;
@@ -15,7 +15,7 @@ use measure::gate::resample::{Draw, Labels, rate};
 use measure::gate::{Gate, Metric, Rule, judge};
 use measure::stats::Rate;
 use measure::{Budgets, Verdict};
-use record::{RunDir, new_run_id};
+use record::{RunDir, new_run_id, ratio_picture};
 
 use crate::cli::PowerArgs;
 use crate::ctx::{Ctx, print, say};
@@ -59,6 +59,9 @@ pub(crate) async fn power(ctx: &Ctx, args: &PowerArgs) -> Result<Exit, Failure> 
     let pool: Pool =
         serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
     let met = report(&pool, &budgets, args.gates as usize)?;
+    if let Some(directory) = &args.pictures {
+        pictures(&pool, &budgets, directory)?;
+    }
     if args.real > 0 {
         real::gates(ctx, &suite, args.real).await?;
     }
@@ -148,6 +151,20 @@ fn changes(pool: &Pool, budgets: &Budgets, rule: &Rule) -> Result<String, Failur
         table.add_row([vec![(*arm).to_owned()], ratios.collect()].concat());
     }
     Ok(format!("{table}\n"))
+}
+
+/// The ratios of each arm to base, over all repeats of the pool.
+fn pictures(pool: &Pool, budgets: &Budgets, directory: &Path) -> Result<(), Failure> {
+    for (arm, text) in ARMS.iter().skip(1) {
+        let metrics = pool.pair("base", arm, budgets)?;
+        let gate = judge(&metrics, &Rule::default());
+        let gate = gate.map_err(|error| Failure::usage(format!("the pool cannot be judged: {error}")))?;
+        let title = format!("{arm} ({text}) against base (pinned), {} pairs", pool.repeats());
+        let picture = ratio_picture(&title, &metrics, &gate.outcomes);
+        let file = RunDir::at(directory).write_file(&format!("gate-{arm}.svg"), picture.as_bytes())?;
+        say(&format!("{}/{file}", directory.display()));
+    }
+    Ok(())
 }
 
 fn changed(gate: &Gate) -> bool {

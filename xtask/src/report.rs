@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use measure::Verdict;
-use record::{Run, RunDir, details, gather, html_page, rows_table, summary_markdown};
+use record::{Run, RunDir, details, gather, html_page, pictures_of_page, rows_table, summary_markdown};
 
 use crate::cli::{Format, ReportArgs};
-use crate::ctx::{Ctx, print, print_json};
+use crate::ctx::{Ctx, print, print_json, say};
 use crate::exit::{Exit, Failure};
 
 pub(crate) fn report(ctx: &Ctx, args: &ReportArgs) -> Result<Exit, Failure> {
@@ -14,6 +14,12 @@ pub(crate) fn report(ctx: &Ctx, args: &ReportArgs) -> Result<Exit, Failure> {
     // The page shows records that cannot be read as what they are; everything else needs them all.
     if args.format == Format::Html {
         print(&write_page(&run_dir)?.display().to_string());
+    }
+    if let Some(directory) = &args.pictures {
+        for (name, picture) in pictures_of_page(&html_page(&run_dir)?) {
+            let file = RunDir::at(directory).write_file(&format!("{name}.svg"), picture.as_bytes())?;
+            say(&format!("{}/{file}", directory.display()));
+        }
     }
     let run = gather(&run_dir)?;
     match args.format {

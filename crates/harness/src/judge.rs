@@ -29,6 +29,7 @@ pub(crate) fn judge(trial: &mut Trial, ended: Option<&Error>, budgets: &Budgets)
     if let Some(cause) = &untimed {
         trial.notes.push(format!("times cannot be trusted: {cause}"));
     }
+    trial.notes.extend(trial.phases.iter().flat_map(thin_stages));
     let bound = budgets.of_row(&trial.test, &trial.provider);
     trial.budgets = bound.map(|budget| budget.judge(&trial.metrics, untimed.as_deref())).collect();
     let mut verdict = trial.budgets.iter().map(|budget| budget.verdict).max().unwrap_or(Verdict::NoData);
@@ -62,6 +63,7 @@ fn metrics(trial: &Trial) -> BTreeMap<String, f64> {
         let yardstick_s = phase.yardstick_ms.filter(|ms| *ms > 0.0).map(|ms| ms / 1e3);
         put("yardsticks_per_object", cpu_s.zip(yardstick_s).map(|(cpu, yardstick)| cpu / yardstick / objects));
         put("api_requests_per_object", phase.api_requests.map(|requests| requests / objects));
+        put("ended_watches", phase.ended_watches);
         put("etcd_puts_per_object", phase.etcd_puts.map(|puts| puts / objects));
         put("etcd_wal_bytes_per_object", phase.etcd_wal_bytes.map(|bytes| bytes / objects));
         put("longest_standstill_s", phase.longest_standstill_s);
@@ -93,6 +95,20 @@ fn metrics(trial: &Trial) -> BTreeMap<String, f64> {
         metrics.insert("ledger_bytes_per_object".to_owned(), trial.harness.ledger_bytes_per_object);
     }
     metrics
+}
+
+/// Stages whose times rest on less than half of the objects: the others were seen late, or by a list only.
+fn thin_stages(phase: &PhaseRecord) -> Vec<String> {
+    let thin = phase.stages.iter().filter(|(_, times)| 2 * times.n < phase.done);
+    let ended = phase.ended_watches.filter(|ended| *ended > 0.0);
+    let ended =
+        ended.map_or(String::new(), |ended| format!("; the apiserver ended {ended} watches in this phase, of anybody"));
+    thin.map(|(stage, times)| {
+        let PhaseRecord { name, done, .. } = phase;
+        let n = times.n;
+        format!("{name}: the times of {stage} rest on {n} of {done} objects, the others were seen late, by a watch that had been broken{ended}")
+    })
+    .collect()
 }
 
 /// CPU seconds of the control plane in a phase; none when one of its components was started again in between.
@@ -255,6 +271,17 @@ derivation = "d"
             "create-pods: stalled at 99/100 after 12.00s; first missing: web-2: never running; unaccounted_objects is 1, \
              budget at most 0; kube-scheduler (pid 7) died by +12 s"
         );
+    }
+
+    #[test]
+    fn a_stage_that_few_objects_were_measured_in_is_told() {
+        let mut trial = trial(25.0);
+        let times = |n| measure::Quantiles { n, p50_ms: None, p90_ms: None, p99_ms: None, max_ms: None };
+        let stages = [("a -> b".to_owned(), times(49)), ("b -> c".to_owned(), times(50))];
+        trial.phases[0].stages = stages.into();
+        judge(&mut trial, None, &budgets());
+        assert_eq!(trial.notes.len(), 1, "{:?}", trial.notes);
+        assert!(trial.notes[0].contains("the times of a -> b rest on 49 of 100 objects"), "{:?}", trial.notes);
     }
 
     #[test]

@@ -96,6 +96,17 @@ pub(crate) struct ErrorStatus {
     pub(crate) code: u16,
 }
 
+/// etcd's answer about a key (`etcdserverpb.RangeResponse` in JSON), of which only the revision is wanted.
+#[derive(Deserialize)]
+pub(crate) struct Range {
+    pub(crate) header: RangeHeader,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct RangeHeader {
+    pub(crate) revision: String,
+}
+
 /// One page of a list.
 #[derive(Deserialize)]
 pub(crate) struct Page<'a> {

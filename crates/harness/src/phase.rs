@@ -195,6 +195,7 @@ pub(crate) fn record(spec: &PhaseSpec, end: &End, before: &Before, after: &After
         yardstick_ms: after.yardstick.map(|time| time.as_secs_f64() * 1e3),
         api_requests: requests.as_ref().map(|requests| requests.values().sum()),
         api_requests_by: most_frequent(requests.unwrap_or_default()),
+        ended_watches: grown(before.counters.ended_watches, counters.ended_watches),
         etcd_puts: grown(before.counters.etcd_puts, counters.etcd_puts),
         etcd_wal_bytes: grown(before.counters.etcd_wal_bytes, counters.etcd_wal_bytes),
         etcd_db_growth_bytes: grown(before.counters.etcd_db_bytes, counters.etcd_db_bytes),

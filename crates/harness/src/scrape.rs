@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Counters {
     /// `apiserver_request_total` without watches, by `VERB resource`.
     pub(crate) requests: Option<BTreeMap<String, f64>>,
+    /// `apiserver_terminated_watchers_total` of all resources; a counter that nothing ever raised is not on the page.
+    pub(crate) ended_watches: Option<f64>,
     /// `etcd_mvcc_put_total`.
     pub(crate) etcd_puts: Option<f64>,
     /// `etcd_disk_wal_write_bytes_total`.
@@ -30,8 +32,9 @@ pub(crate) struct Counters {
 impl Counters {
     /// Reads both pages, line by line.
     pub(crate) async fn read(client: &Client, descriptor: &Descriptor) -> Self {
-        let requests = tokio::time::timeout(PATIENCE, apiserver(client)).await.ok().flatten();
-        let mut counters = Self { requests, ..Self::default() };
+        let apiserver = tokio::time::timeout(PATIENCE, apiserver(client)).await.ok().flatten();
+        let (requests, ended_watches) = apiserver.unzip();
+        let mut counters = Self { requests, ended_watches, ..Self::default() };
         let etcd = descriptor.component("etcd").and_then(|etcd| etcd.metrics_url.clone());
         let page = tokio::task::spawn_blocking(move || etcd.and_then(|url| etcd_page(&url)).unwrap_or_default()).await;
         counters.etcd_puts = page.as_ref().ok().and_then(|page| page.get("etcd_mvcc_put_total").copied());
@@ -58,20 +61,25 @@ pub(crate) fn grown(before: Option<f64>, after: Option<f64>) -> Option<f64> {
     (after >= before).then_some(after - before)
 }
 
-async fn apiserver(client: &Client) -> Option<BTreeMap<String, f64>> {
+/// Requests by `VERB resource`, and watches that the apiserver ended.
+async fn apiserver(client: &Client) -> Option<(BTreeMap<String, f64>, f64)> {
     let request = http::Request::get("/metrics").body(kube::client::Body::empty()).ok()?;
     let mut body = client.send(request).await.ok().filter(|response| response.status().is_success())?.into_body();
-    let (mut counts, mut lines) = (BTreeMap::new(), Lines::default());
+    let (mut counts, mut ended, mut lines) = (BTreeMap::new(), 0.0, Lines::default());
     while let Some(frame) = body.frame().await {
         let piece = frame.ok()?.into_data().unwrap_or_default();
         lines.push(piece, |line| {
             let line = String::from_utf8_lossy(&line);
-            for sample in samples(&line).filter(|sample| sample.name == "apiserver_request_total") {
-                count(&sample, &mut counts);
+            for sample in samples(&line) {
+                match sample.name {
+                    "apiserver_request_total" => count(&sample, &mut counts),
+                    "apiserver_terminated_watchers_total" => ended += sample.value,
+                    _ => {}
+                }
             }
         });
     }
-    (!counts.is_empty()).then_some(counts)
+    (!counts.is_empty()).then_some((counts, ended))
 }
 
 fn count(sample: &Sample<'_>, counts: &mut BTreeMap<String, f64>) {

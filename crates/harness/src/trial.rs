@@ -12,7 +12,7 @@ use cluster::{Descriptor, Fixtures, Lease, Mode, Needs, OWNER_LABEL, RUN_LABEL, 
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{DeleteParams, ListParams};
 use kube::client::ClientBuilder;
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
 use measure::{Budgets, End, Progress, Verdict};
 use record::{ArmRun, Document, Published, RunDir};
 use tower::util::MapRequestLayer;
@@ -73,6 +73,7 @@ pub struct Row {
 pub struct Trial {
     descriptor: Descriptor,
     client: Client,
+    etcd: Option<Client>,
     clock: Instant,
     namespace: String,
     run_id: String,
@@ -196,6 +197,7 @@ impl Trial {
         let profile_of = context.profile_of.clone();
         let namespace = namespace::name(&row.test, &context.run_id, std::process::id());
         let mut trial = Self {
+            etcd: etcd(&descriptor),
             descriptor,
             client,
             clock,
@@ -284,7 +286,7 @@ impl Trial {
         spec: WatchSpec,
         sink: impl Sink,
     ) -> Result<()> {
-        let watch = Watch::start(&self.client, self.clock, spec, sink).await?;
+        let watch = Watch::start(&self.client, self.etcd.as_ref(), self.clock, spec, sink).await?;
         self.accounts.push((name, account.clone()));
         self.watches.push((name.to_owned(), watch));
         Ok(())
@@ -460,6 +462,14 @@ impl Trial {
         }
         Ok(())
     }
+}
+
+/// A client of etcd itself, where it listens for plain HTTP.
+fn etcd(descriptor: &Descriptor) -> Option<Client> {
+    let metrics = descriptor.component("etcd")?.metrics_url.as_deref()?;
+    let mut config = Config::new(metrics.strip_suffix("/metrics")?.parse().ok()?);
+    config.default_retry = false;
+    Client::try_from(config).ok()
 }
 
 async fn counting_client(kubeconfig: &Path, requests: Arc<AtomicU64>) -> Result<Client> {

@@ -3,9 +3,11 @@
 //!
 //! One task reads the socket and stamps; another decodes and stamps the ledger. When a stream breaks, the next one
 //! continues from the last resourceVersion, and what had happened meanwhile comes late: everything up to the
-//! resourceVersion that the apiserver names at that moment is marked as late. (An apiserver breaks watches by itself: it
-//! ends those that cannot keep up, on a busy machine soon after its start.) When the apiserver has forgotten the
-//! resourceVersion (410 Gone), everything is listed.
+//! resourceVersion of the moment at which it opened is marked as late. (An apiserver breaks watches by itself: it ends
+//! those that cannot keep up, and one that is out of CPU does that to everybody.) That resourceVersion is etcd's revision,
+//! which etcd names within milliseconds; where etcd cannot be asked, a list names one before the stream is opened, which
+//! takes an apiserver that is out of CPU seconds. When the apiserver has forgotten the resourceVersion (410 Gone),
+//! everything is listed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::lines::Lines;
-use crate::object::{ErrorLine, EventLine, Object, Page};
+use crate::object::{ErrorLine, EventLine, Object, Page, Range};
 
 /// Lines that may wait for the decoder. At 4 KB an event this is a few MB, and seconds of the decoder's time.
 const WAITING: usize = 1024;
@@ -114,13 +116,20 @@ impl Watch {
     ///
     /// # Errors
     /// When the first list is refused, or no stream opens within 30 s.
-    pub async fn start(client: &Client, clock: Instant, spec: WatchSpec, sink: impl Sink) -> Result<Self> {
+    pub async fn start(
+        client: &Client,
+        etcd: Option<&Client>,
+        clock: Instant,
+        spec: WatchSpec,
+        sink: impl Sink,
+    ) -> Result<Self> {
         let record = Arc::new(Mutex::new(WatchRecord::default()));
         let (lines, read) = mpsc::channel(WAITING);
         let (list, list_asked) = mpsc::channel(1);
         let (opened, open) = oneshot::channel();
         let mut reader = Reader {
             client: client.clone(),
+            etcd: etcd.cloned(),
             clock,
             path: spec.path,
             selector: spec.selector,
@@ -161,6 +170,7 @@ impl Watch {
 
 struct Reader {
     client: Client,
+    etcd: Option<Client>,
     clock: Instant,
     path: String,
     selector: String,
@@ -183,7 +193,7 @@ enum Ended {
 
 impl Reader {
     async fn run(&mut self, mut version: u64) {
-        let mut late_until = 0;
+        let mut late_until = Some(0);
         let mut pause = Duration::ZERO;
         loop {
             let before = version;
@@ -193,7 +203,7 @@ impl Reader {
                     self.note(|record| record.gone += 1);
                     if let Ok(listed) = self.list().await {
                         version = listed;
-                        late_until = 0;
+                        late_until = Some(0);
                         continue;
                     }
                 }
@@ -201,19 +211,25 @@ impl Reader {
             }
             // A stream that brought something is opened again at once, so that little comes late.
             pause = if version > before { Duration::ZERO } else { longer(pause) };
-            // Everything up to what the apiserver names now has happened while nobody watched.
-            late_until = loop {
-                tokio::time::sleep(pause).await;
-                match self.current_version().await {
-                    Some(current) => break current,
-                    None => pause = longer(pause),
-                }
-            };
+            tokio::time::sleep(pause).await;
+            late_until = if self.etcd.is_some() { None } else { Some(self.listed_version(pause).await) };
         }
     }
 
-    /// Reads one stream to its end. `version` follows the events; those up to `late_until` are late.
-    async fn stream(&mut self, version: &mut u64, late_until: u64) -> Ended {
+    /// What a list names: everything up to it has happened while nobody watched.
+    async fn listed_version(&self, mut pause: Duration) -> u64 {
+        loop {
+            if let Some(current) = self.current_version().await {
+                return current;
+            }
+            pause = longer(pause);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Reads one stream to its end. `version` follows the events; those up to `late_until` are late, or those up to what
+    /// etcd says when the stream is open.
+    async fn stream(&mut self, version: &mut u64, late_until: Option<u64>) -> Ended {
         let query = format!(
             "watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}&{}",
             self.selector_query()
@@ -228,6 +244,13 @@ impl Reader {
             self.note(|record| *record = WatchRecord::default());
             opened.send(()).ok();
         }
+        let late_until = match late_until {
+            Some(known) => known,
+            None => match self.revision().await {
+                Some(revision) => revision,
+                None => self.listed_version(Duration::ZERO).await,
+            },
+        };
         let mut body = response.into_body();
         let mut lines = Lines::default();
         loop {
@@ -297,6 +320,14 @@ impl Reader {
         let at = self.clock.elapsed();
         self.lines.send(Read::List { pages, at }).await.ok();
         Ok(version)
+    }
+
+    /// etcd's revision now, which is what a resourceVersion is.
+    async fn revision(&self) -> Option<u64> {
+        let key = br#"{"key":"AA==","count_only":true}"#.to_vec();
+        let request = http::Request::post("/v3/kv/range").header(http::header::CONTENT_TYPE, "application/json");
+        let answer = self.etcd.as_ref()?.request::<Range>(request.body(key).ok()?).await.ok()?;
+        answer.header.revision.parse().ok()
     }
 
     /// The resourceVersion of the collection now.

@@ -123,7 +123,7 @@ async fn watched(answers: Vec<Answer>, n: usize) -> (Vec<String>, record::WatchR
     let script = Script::serve(answers);
     let words = Words::default();
     let spec = WatchSpec { path: "/api/v1/pods".to_owned(), selector: "run=1".to_owned(), tamper: None };
-    let watch = Watch::start(&script.client(), Instant::now(), spec, words.clone()).await.unwrap();
+    let watch = Watch::start(&script.client(), None, Instant::now(), spec, words.clone()).await.unwrap();
     let until = Instant::now() + Duration::from_secs(20);
     while words.0.lock().unwrap().len() < n && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(5)).await;

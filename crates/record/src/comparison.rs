@@ -16,6 +16,8 @@ use measure::Budgets;
 use measure::gate::{self, Answer, Gate, GateError, Metric, Rule};
 use serde::Serialize;
 
+use crate::pictures::ratio_picture;
+
 pub use read::{Arm, Repeat};
 pub use show::{comparison_markdown, comparison_table};
 
@@ -54,6 +56,8 @@ pub enum Judgement {
     Judged {
         /// The answers.
         gate: Gate,
+        /// What they rest on: the samples of each metric.
+        metrics: Vec<Metric>,
         /// What changed beneath a metric that is better or worse: a stage, a component's CPU.
         causes: BTreeMap<String, String>,
     },
@@ -112,6 +116,13 @@ impl Comparison {
 }
 
 impl RowComparison {
+    /// How the gate decided, as a picture; none where it could not.
+    pub fn picture(&self) -> Option<String> {
+        let Judgement::Judged { gate, metrics, .. } = &self.judgement else { return None };
+        let title = format!("{} {}: head against base, {} pairs", self.suite, self.test, self.pairs);
+        Some(ratio_picture(&title, metrics, &gate.outcomes))
+    }
+
     /// The answers, when there are any.
     pub fn gate(&self) -> Option<&Gate> {
         match &self.judgement {
@@ -133,7 +144,7 @@ fn judge(
     let gate = gate::judge(&metrics, rule).map_err(|error: GateError| error.to_string())?;
     let changed = gate.outcomes.iter().filter(|outcome| matches!(outcome.answer, Answer::Better | Answer::Worse));
     let causes = changed.filter_map(|outcome| Some((outcome.metric.clone(), cause::of(&outcome.metric, base, head)?)));
-    Ok(Judgement::Judged { causes: causes.collect(), gate })
+    Ok(Judgement::Judged { causes: causes.collect(), gate, metrics })
 }
 
 /// The samples of every metric by which `test` is compared, one a repeat.

@@ -20,9 +20,11 @@ use std::collections::BTreeSet;
 
 use askama::Template as _;
 
+pub(crate) use self::axis::Scale;
 use self::page::Page;
 use self::row::{Row, Source};
 use self::setup::Clusters;
+pub(crate) use self::svg::{Point, Svg};
 use crate::gather::Run;
 use crate::run_dir::{Error, RunDir, read_json};
 use crate::schema::Trial;

@@ -8,6 +8,7 @@ mod fingerprint;
 mod gather;
 mod html;
 mod junit;
+mod pictures;
 mod run_dir;
 mod schema;
 mod summary;
@@ -21,6 +22,7 @@ pub use fingerprint::Fingerprint;
 pub use gather::{Expected, Run, State, TrialSummary, gather};
 pub use html::html_page;
 pub use junit::annotate_junit;
+pub use pictures::{pictures_of_page, ratio_picture};
 pub use run_dir::{Error, RunDir, new_run_id, row_name};
 pub use schema::{
     ArmRun, ComponentUse, Document, FaultRecord, HarnessUse, METRICS, MachineUse, PhaseRecord, ProgressTimes,

@@ -166,6 +166,10 @@ pub struct PhaseRecord {
     pub api_requests: Option<f64>,
     /// The most frequent of them, as `VERB resource`.
     pub api_requests_by: BTreeMap<String, f64>,
+    /// Watches of anybody that the apiserver ended because they did not keep up; on an apiserver that is out of CPU, none
+    /// does.
+    #[serde(default)]
+    pub ended_watches: Option<f64>,
     /// Writes that etcd took.
     pub etcd_puts: Option<f64>,
     /// Bytes that they added to etcd's write-ahead log.

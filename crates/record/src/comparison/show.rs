@@ -78,7 +78,7 @@ fn verdict(row: &RowComparison) -> String {
 }
 
 fn cells(row: &RowComparison) -> Vec<[String; 5]> {
-    let Judgement::Judged { gate, causes } = &row.judgement else { return Vec::new() };
+    let Judgement::Judged { gate, causes, .. } = &row.judgement else { return Vec::new() };
     let cells = |outcome: &Outcome| {
         let interval = &outcome.interval;
         [

@@ -73,13 +73,17 @@ fn compared(factor: f64, change: impl Fn(&mut Trial)) -> Comparison {
 #[test]
 fn a_slower_build_is_worse_and_the_stage_and_the_component_are_named() {
     let comparison = compared(1.4, |_| {});
-    let Judgement::Judged { gate, causes } = &comparison.rows[0].judgement else { panic!("{comparison:?}") };
+    let Judgement::Judged { gate, causes, .. } = &comparison.rows[0].judgement else { panic!("{comparison:?}") };
     assert_eq!(gate.outcomes[0].answer, Answer::Worse);
     assert_eq!(gate.outcomes[1].answer, Answer::Same, "a count that is the same to the last digit");
     let cause = &causes["create_pods_s"];
     assert!(cause.contains("observed -> running went from") && cause.contains("kube-apiserver took"), "{cause}");
     assert!(comparison.rows[0].interleaved && comparison.is_worse() && !comparison.passes());
     insta::assert_snapshot!(comparison_markdown(&comparison));
+    let picture = comparison.rows[0].picture().unwrap();
+    assert_eq!(picture.matches("class=\"pair\"").count(), 16, "a dot a pair and metric");
+    let mut reader = quick_xml::Reader::from_str(&picture);
+    while reader.read_event().unwrap() != quick_xml::events::Event::Eof {}
 }
 
 #[test]

@@ -157,13 +157,15 @@ fn moves(phase: &PhaseRecord) -> Table {
         let figures = format!("{} at the median of {} looks, {} at most", gap.p50, gap.n, gap.max);
         (format!("objects between {}", gap.between), figures)
     });
+    let ended = phase.ended_watches.filter(|ended| *ended > 0.0);
+    let ended = ended.map(|ended| ("watches of anybody that the apiserver ended".to_owned(), figure(ended)));
     let faults = phase.faults.iter().map(|fault| {
         let recovered = fault
             .recovered_after_s
             .map_or("it did not go on".to_owned(), |after| format!("it went on for good after {}", seconds(after)));
         (format!("{} at +{}", fault.what, seconds(fault.at_s)), recovered)
     });
-    Table::of_pairs("How it moved", standstill.into_iter().chain(gap).chain(faults))
+    Table::of_pairs("How it moved", standstill.into_iter().chain(gap).chain(ended).chain(faults))
 }
 
 fn components(phase: &PhaseRecord, cpus: usize) -> Table {

@@ -287,6 +287,7 @@ impl Pods {
             .map(|(name, share)| (name.to_owned(), ComponentUse { cpu_s: share * took_s, rss_bytes: 150 << 20 }));
         let stages = [(0, 1), (1, 2), (2, 3), (0, 3)];
         PhaseRecord {
+            ended_watches: Some(3.0),
             name: name.to_owned(),
             started_s: start,
             took_s,
