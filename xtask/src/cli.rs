@@ -459,6 +459,9 @@ pub(crate) struct PowerArgs {
     /// Repeats the order of an earlier pool.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+    /// Go on with an interrupted collection, by its id.
+    #[arg(long, value_name = "ID", requires = "collect")]
+    pub(crate) resume: Option<String>,
     /// Gates drawn for each figure.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub(crate) gates: u32,

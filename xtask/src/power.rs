@@ -21,7 +21,7 @@ use crate::cli::PowerArgs;
 use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
 use crate::gate::arm::ArmSpec;
-use crate::gate::series::Series;
+use crate::gate::series::{SCHEDULE, Series};
 use crate::gate::{gate_rows, seed};
 use crate::lock::one_run_at_a_time;
 use crate::suites::{self, Suite};
@@ -75,11 +75,14 @@ async fn collect(ctx: &Ctx, suite: &Suite, args: &PowerArgs) -> Result<Pool, Fai
         .collect::<Result<_, Failure>>()?;
     let texts = arms.iter().map(|(name, spec)| (name.clone(), spec.to_string())).collect();
     let names = ARMS.map(|(name, _)| name);
-    let schedule = Schedule::new(&names, args.repeats as usize, 1, args.seed.unwrap_or_else(seed))
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    let (nextest, rows) = gate_rows(ctx, &suite.package, &arms)?;
-    let id = new_run_id();
+    let id = args.resume.clone().unwrap_or_else(new_run_id);
     let directory: PathBuf = ctx.results().join(&id);
+    let schedule = match &args.resume {
+        Some(_) => read_schedule(&directory.join(SCHEDULE))?,
+        None => Schedule::new(&names, args.repeats as usize, 1, args.seed.unwrap_or_else(seed))
+            .map_err(|error| Failure::usage(error.to_string()))?,
+    };
+    let (nextest, rows) = gate_rows(ctx, &suite.package, &arms)?;
     RunDir::at(&directory).check_writable()?;
     let _lock = one_run_at_a_time(ctx, &id, "cargo xtask power --collect")?;
     say(&format!("{} runs of {} arms; seed {}", schedule.runs.len(), arms.len(), schedule.seed));
@@ -87,6 +90,11 @@ async fn collect(ctx: &Ctx, suite: &Suite, args: &PowerArgs) -> Result<Pool, Fai
     // A repeat that one arm did not measure is left out of all: the pool says so.
     series.run(&schedule, |_, ended| ended.verdict != Verdict::Unsupported).await?;
     Pool::gather(&directory, &schedule, texts)
+}
+
+fn read_schedule(path: &Path) -> Result<Schedule, Failure> {
+    let text = std::fs::read(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 /// Prints what gates drawn from the pool say; whether every limit is met.

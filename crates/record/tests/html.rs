@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use record::{RunDir, html_page};
+use record::{RunDir, html_page, pictures_of_page};
 use sample::{Ending, SUITE, write_run};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -108,6 +108,27 @@ fn the_verdict_comes_first_and_a_row_that_did_not_pass_says_why() {
     }
     elements(&page).unwrap();
     assert!(!page.contains("http://") && !page.contains("https://"), "nothing is loaded from elsewhere");
+}
+
+#[test]
+fn the_plots_of_a_page_stand_alone_as_files() {
+    let dir = TempDir::new().unwrap();
+    let directory = RunDir::at(dir.path());
+    write_run(&directory, &[("row", Ending::Stalled)], 20);
+    let pictures = pictures_of_page(&html_page(&directory).unwrap());
+    let names: Vec<&str> = pictures.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"progress-of-create-pods"), "{names:?}");
+    for (name, picture) in &pictures {
+        let mut reader = Reader::from_str(picture);
+        loop {
+            match reader.read_event() {
+                Ok(Event::Eof) => break,
+                Ok(_) => {}
+                Err(error) => panic!("{name} is no XML: {error}"),
+            }
+        }
+        assert!(picture.starts_with("<svg xmlns=") && picture.contains("<style>"), "{name}");
+    }
 }
 
 #[test]

@@ -23,6 +23,9 @@ use crate::waiting::wait;
 /// The cluster of a comparison. It is made anew for every run: the state that each starts from is the same.
 const FIXTURE: &str = "gate";
 
+/// The file with the order of the runs.
+pub(crate) const SCHEDULE: &str = "schedule.json";
+
 /// The warm-up round that profiled runs are counted as, behind any real one.
 const PROFILED: usize = 900;
 
@@ -64,10 +67,16 @@ impl Series<'_> {
             ProgressStyle::with_template("{elapsed} {wide_bar} {pos}/{len} {msg}, {eta} left")
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
+        RunDir::at(self.directory).write_json(&self.directory.join(SCHEDULE), schedule)?;
         for run in &schedule.runs {
             let started = Instant::now();
             let name = name(run);
             bar.set_message(name.clone());
+            // An interrupted series goes on where it was.
+            if self.has(run) {
+                bar.inc(1);
+                continue;
+            }
             let ended = self.one(run, None).await?;
             let took = human(started.elapsed());
             let line = format!(
@@ -90,6 +99,15 @@ impl Series<'_> {
         bar.finish_and_clear();
         self.end_cluster();
         Ok(())
+    }
+
+    /// Whether a run was measured before.
+    fn has(&self, run: &Run) -> bool {
+        let run_dir = RunDir::at(self.directory.join("arms").join(&run.arm).join(directory(run)));
+        let measured = |verdict: Verdict| matches!(verdict, Verdict::Pass | Verdict::Fail);
+        run_dir.run_json().is_file()
+            && gather(&run_dir)
+                .is_ok_and(|run| run.state == State::Complete && run.trials.iter().all(|trial| measured(trial.verdict)))
     }
 
     /// One more run of each arm, with the CPU profile of `component` kept; the profiles by arm.

@@ -55,6 +55,13 @@ impl Pool {
         let first = read.values().find_map(|arm| arm.rows.iter().next()).and_then(|(_, repeats)| repeats.first());
         let first = first.ok_or_else(|| Failure::environment("no run left a record"))?.clone();
         let row = (first.trial.suite.clone(), first.trial.test.clone());
+        let all_runs = read.values().flat_map(|arm| arm.rows.values().flatten());
+        if let Some(other) =
+            all_runs.map(|repeat| &repeat.run.fingerprint).find(|other| **other != first.run.fingerprint)
+        {
+            let message = format!("runs of two machines: {:?} and {other:?}", first.run.fingerprint);
+            return Err(Failure::usage(message));
+        }
         let measured = |repeat: &&record::Repeat| {
             repeat
                 .trial
