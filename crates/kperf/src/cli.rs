@@ -1,6 +1,7 @@
 //! The command line: commands and flags of Azure/kperf v0.3.5, and a few of ours, which say so.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use apiload::Content;
 use clap::{Args, Parser, Subcommand};
@@ -8,6 +9,7 @@ use kperf::nodepool::{Affinity, Pool};
 use kperf::profile::{Arrivals, Overrides};
 use kperf::report::{Format, Latency};
 use kperf::runner::Run;
+use kperf::runnergroup::{Driver, FlowControl, RunGroups};
 use kperf::{Sending, lint};
 
 /// Puts load on kube-apiserver, and says what came of it.
@@ -28,6 +30,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RunnerCommand,
     },
+    /// Load from several runners, whose state is in the cluster.
+    #[command(visible_alias = "rg")]
+    Runnergroup(RunnergroupArgs),
     /// Load profiles. Ours.
     Profile {
         #[command(subcommand)]
@@ -51,6 +56,80 @@ pub(crate) enum RunnerCommand {
 pub(crate) enum ProfileCommand {
     /// Say what a profile will do, and refuse one that cannot work.
     Lint(LintArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunnergroupArgs {
+    /// Path to the kubeconfig file [default: $KUBECONFIG, then ~/.kube/config].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: RunnergroupCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunnergroupCommand {
+    /// Start groups, and do not wait for them.
+    Run(GroupArgs),
+    /// Show how far the groups are.
+    Status,
+    /// Show what a group found.
+    Result {
+        /// The group, if there are several. Ours.
+        name: Option<String>,
+        /// Wait until all runners are over.
+        #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true",
+            action = clap::ArgAction::Set)]
+        wait: bool,
+        /// How long to wait, as in 90s, 10m, 1h.
+        #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+        timeout: Duration,
+        /// Form of the result. Ours.
+        #[arg(long, value_enum, default_value = "v0.1.5")]
+        format: Format,
+        /// The latency of the result. Ours.
+        #[arg(long, value_enum, default_value = "response")]
+        latency: Latency,
+    },
+    /// Delete all groups, and end their runners.
+    Delete,
+    /// Start the runners of a group, and write its status.
+    #[command(hide = true)]
+    Supervise {
+        /// The group.
+        name: String,
+    },
+    /// Be one runner of a group.
+    #[command(hide = true)]
+    Runner {
+        /// The group.
+        name: String,
+        /// Number in the group.
+        #[arg(long)]
+        index: Option<u32>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GroupArgs {
+    /// URI of a spec: file:///path, or configmap://name?namespace=ns&specName=key.
+    #[arg(long, value_name = "URI", required = true)]
+    runnergroup: Vec<String>,
+    /// Image of the runners' Pods.
+    #[arg(long, value_name = "IMAGE")]
+    runner_image: Option<String>,
+    /// Priority level of the runners' requests, and precedence of their FlowSchema.
+    #[arg(long, value_name = "LEVEL:PRECEDENCE", default_value = "workload-low:1000")]
+    runner_flowcontrol: FlowControl,
+    /// Run the runners on nodes with these labels.
+    #[arg(long, value_name = "KEY=VALUE[,VALUE]", value_parser = values)]
+    affinity: Vec<(String, Vec<String>)>,
+    /// How much the runners say.
+    #[arg(long, value_name = "LEVEL", default_value_t = 2)]
+    runner_verbosity: u8,
+    /// Where the runners run. Ours.
+    #[arg(long, value_enum, default_value = "auto")]
+    runner_driver: Driver,
 }
 
 #[derive(Debug, Subcommand)]
@@ -226,6 +305,20 @@ impl LintArgs {
     }
 }
 
+impl GroupArgs {
+    pub(crate) fn into_run(self, kubeconfig: Option<PathBuf>) -> RunGroups {
+        RunGroups {
+            kubeconfig,
+            specs: self.runnergroup,
+            image: self.runner_image,
+            flow_control: self.runner_flowcontrol,
+            affinity: self.affinity.into_iter().collect(),
+            verbosity: self.runner_verbosity,
+            driver: self.runner_driver,
+        }
+    }
+}
+
 impl PoolArgs {
     pub(crate) fn into_pool(self) -> (Pool, Affinity) {
         let pool = Pool {
@@ -249,6 +342,11 @@ fn value(text: &str) -> Result<(String, String), String> {
 fn values(text: &str) -> Result<(String, Vec<String>), String> {
     let (key, values) = text.split_once('=').ok_or("give KEY=VALUE[,VALUE]")?;
     Ok((key.to_owned(), values.split(',').map(str::to_owned).collect()))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Result<jiff::SignedDuration, _> = text.parse();
+    parsed.ok().and_then(|duration| Duration::try_from(duration).ok()).ok_or_else(|| "give 90s, 10m or 1h".to_owned())
 }
 
 fn content(text: &str) -> Result<Content, String> {

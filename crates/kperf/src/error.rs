@@ -69,6 +69,11 @@ impl Error {
         move |source| Self::Write { path, source }
     }
 
+    /// Whether it is what was asked for that is wrong, so that asking again changes nothing.
+    pub(crate) fn is_usage(&self) -> bool {
+        self.exit() == Exit::Usage
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {

@@ -14,6 +14,7 @@ mod objects;
 pub mod profile;
 pub mod report;
 pub mod runner;
+pub mod runnergroup;
 
 pub use access::{access, client};
 pub use error::{Error, Result};

@@ -6,9 +6,12 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use kperf::{Exit, Result, lint, nodepool, print, runner};
+use kperf::{Exit, Result, lint, nodepool, print, runner, runnergroup};
 
-use crate::cli::{Cli, Command, NodepoolArgs, NodepoolCommand, ProfileCommand, RunnerCommand, VirtualclusterCommand};
+use crate::cli::{
+    Cli, Command, NodepoolArgs, NodepoolCommand, ProfileCommand, RunnerCommand, RunnergroupArgs, RunnergroupCommand,
+    VirtualclusterCommand,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -30,9 +33,31 @@ fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Runner { command: RunnerCommand::Run(args) } => runner::run(&args.into_run(cli.verbosity)).await,
+        Command::Runnergroup(args) => groups(args, cli.verbosity).await,
         Command::Virtualcluster { command: VirtualclusterCommand::Nodepool(args) } => nodepools(args).await,
         Command::Profile { command: ProfileCommand::Lint(args) } => lint::lint(&args.into_lint()).await,
     }
+}
+
+async fn groups(args: RunnergroupArgs, verbosity: u8) -> Result<Exit> {
+    let kubeconfig = args.kubeconfig;
+    match args.command {
+        RunnergroupCommand::Run(args) => runnergroup::run(&args.into_run(kubeconfig)).await?,
+        RunnergroupCommand::Status => {
+            let client = kperf::client(kubeconfig).await?;
+            print(&runnergroup::table(&runnergroup::groups(&client).await?))?;
+        }
+        RunnergroupCommand::Result { name, wait, timeout, format, latency } => {
+            let client = kperf::client(kubeconfig).await?;
+            let timeout = wait.then_some(timeout);
+            let result = runnergroup::result(&client, name.as_deref(), timeout, format, latency).await?;
+            print(&String::from_utf8_lossy(&result))?;
+        }
+        RunnergroupCommand::Delete => runnergroup::delete(&kperf::client(kubeconfig).await?).await?,
+        RunnergroupCommand::Supervise { name } => runnergroup::supervise(kubeconfig, &name, verbosity).await?,
+        RunnergroupCommand::Runner { name, index } => return runnergroup::run_one(kubeconfig, &name, index).await,
+    }
+    Ok(Exit::Done)
 }
 
 async fn nodepools(args: NodepoolArgs) -> Result<Exit> {

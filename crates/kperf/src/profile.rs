@@ -19,11 +19,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub(crate) use check::Check;
+pub(crate) use check::{Check, Wrong};
 pub use error::ProfileError;
 pub use overrides::{OverrideError, Overrides};
 pub use plan::{Arrivals, Sending};
 use tree::Node;
+pub(crate) use tree::Step;
 
 /// Requests of a spec that says neither `total` nor `duration`: the default of kperf's `--total`.
 pub const DEFAULT_TOTAL: u64 = 1_000;
@@ -158,6 +159,15 @@ impl LoadProfile {
         }
     }
 
+    /// The same load in another namespace: every request that names one goes to this one.
+    #[must_use]
+    pub fn in_namespace(mut self, namespace: &str) -> Self {
+        for spec in self.spec.iter_mut().chain(self.specs.iter_mut().flatten()) {
+            spec.requests.iter_mut().for_each(|weighted| weighted.move_to(namespace));
+        }
+        self
+    }
+
     fn first_mut(&mut self) -> Option<&mut Spec> {
         self.spec.as_mut().or(self.specs.as_mut().and_then(|specs| specs.first_mut()))
     }
@@ -201,6 +211,26 @@ impl Weighted {
             self.post_del.clone().map(|pods| Request::PostDel(PostDel { group: core(&pods.group), ..pods })),
         ];
         all.into_iter().flatten().collect()
+    }
+
+    fn move_to(&mut self, namespace: &str) {
+        let Self {
+            stale_list, quorum_list, watch_list, stale_get, quorum_get, put, patch, get_pod_log, post_del, ..
+        } = self;
+        let named = [
+            stale_list.as_mut().map(|request| &mut request.namespace),
+            quorum_list.as_mut().map(|request| &mut request.namespace),
+            watch_list.as_mut().map(|request| &mut request.namespace),
+            stale_get.as_mut().map(|request| &mut request.namespace),
+            quorum_get.as_mut().map(|request| &mut request.namespace),
+            put.as_mut().map(|request| &mut request.namespace),
+            patch.as_mut().map(|request| &mut request.namespace),
+            get_pod_log.as_mut().map(|request| &mut request.namespace),
+            post_del.as_mut().map(|request| &mut request.namespace),
+        ];
+        for old in named.into_iter().flatten().filter(|old| !old.is_empty()) {
+            namespace.clone_into(old);
+        }
     }
 }
 

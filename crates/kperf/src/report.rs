@@ -13,12 +13,14 @@
 
 mod errors;
 mod flat;
+mod part;
 
-use apiload::{Outcome, PhaseOutcome};
+use apiload::Outcome;
 use serde::Serialize;
 
 use crate::profile::{Form, LoadProfile};
 use flat::Flat;
+pub use part::Part;
 
 /// The form of a result.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
@@ -72,12 +74,14 @@ impl Format {
 impl Report<'_> {
     /// The result as JSON, with a line break at its end.
     pub fn json(&self, format: Format) -> Vec<u8> {
-        let phases = &self.outcome.phases;
+        let target = &self.outcome.target;
+        let parts: Vec<Part> = self.outcome.phases.iter().map(|phase| Part::of(target, phase, self.errors)).collect();
+        let flat = |parts: &[Part]| Flat::of(target, parts, format, self.latency);
         match format {
-            Format::V015 | Format::V034 => text(&self.flat(phases, format)),
+            Format::V015 | Format::V034 => text(&flat(&parts)),
             Format::V035 => text(&Phases {
-                per_spec_results: phases.iter().map(|phase| self.flat(std::slice::from_ref(phase), format)).collect(),
-                aggregated: self.flat(phases, format),
+                per_spec_results: parts.iter().map(|part| flat(std::slice::from_ref(part))).collect(),
+                aggregated: flat(&parts),
             }),
             Format::Full => text(&Full {
                 tool: concat!("kubedyno kperf ", env!("CARGO_PKG_VERSION")),
@@ -86,10 +90,17 @@ impl Report<'_> {
             }),
         }
     }
+}
 
-    fn flat(&self, phases: &[PhaseOutcome], format: Format) -> Flat {
-        Flat::of(self, phases, format)
-    }
+/// The result of a group, in one of kperf's forms: phases of runners that ran at the same time.
+pub fn of_group(target: &str, runners: &[Vec<Part>], format: Format, latency: Latency) -> Vec<u8> {
+    let phases = runners.iter().map(Vec::len).max().unwrap_or_default();
+    let merged = (0..phases).map(|phase| {
+        let mut merged = Part::default();
+        runners.iter().filter_map(|runner| runner.get(phase)).for_each(|part| merged.add_beside(part));
+        merged
+    });
+    text(&Flat::of(target, &merged.collect::<Vec<_>>(), format, latency))
 }
 
 #[derive(Serialize)]

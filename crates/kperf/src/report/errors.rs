@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use apiload::{Counts, Failure, PhaseOutcome};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Format;
 
@@ -36,7 +36,7 @@ struct Http2Errors {
 }
 
 /// One failure, as with `--raw-data`.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ResponseError {
     method: String,
     url: String,
@@ -44,7 +44,7 @@ pub(super) struct ResponseError {
     /// Seconds.
     duration: f64,
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: String,
     code: u16,
     message: String,
 }
@@ -106,7 +106,7 @@ impl ResponseError {
                 url: format!("{base}{path}"),
                 timestamp: jiff::Timestamp::try_from(at).map(|at| at.to_string()).unwrap_or_default(),
                 duration: sample.response_ms / 1e3,
-                kind,
+                kind: kind.to_owned(),
                 code,
                 message: if code == 0 { sample.message.clone() } else { String::new() },
             }

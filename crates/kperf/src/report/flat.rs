@@ -1,15 +1,15 @@
 //! One phase, or all of them added up, as kperf writes it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use apiload::{Counts, PhaseOutcome, Row};
+use apiload::Counts;
 use measure::go_duration;
 use measure::stats::Hdr;
 use serde::Serialize;
 
 use super::errors::{ErrorStats, ResponseError};
-use super::{Format, Latency, Report};
+use super::part::{Part, Requests};
+use super::{Format, Latency};
 
 /// The percentiles of kperf (`metrics.BuildPercentileLatencies`).
 const PERCENTILES: [f64; 6] = [0.0, 0.5, 0.9, 0.95, 0.99, 1.0];
@@ -38,35 +38,36 @@ pub(super) struct Flat {
 }
 
 impl Flat {
-    pub(super) fn of(report: &Report<'_>, phases: &[PhaseOutcome], format: Format) -> Self {
-        let base = &report.outcome.target;
-        let mut all = Row::default();
-        let mut by_url: BTreeMap<String, Row> = BTreeMap::new();
-        for row in phases.iter().flat_map(|phase| &phase.rows) {
-            all.add(row);
-            let (verb, path) = row.label.split_once(' ').unwrap_or_default();
+    /// The phases of a load on `target`, added up.
+    pub(super) fn of(target: &str, phases: &[Part], format: Format, latency: Latency) -> Self {
+        let mut part = Part::default();
+        phases.iter().for_each(|phase| part.add_after(phase));
+        let mut all = Requests::default();
+        let mut by_url: BTreeMap<String, Requests> = BTreeMap::new();
+        for (label, requests) in &part.requests {
+            all.add(requests);
+            let (verb, path) = label.split_once(' ').unwrap_or_default();
             let verb = if format == Format::V035 { format!("{verb} ") } else { String::new() };
-            by_url.entry(format!("{verb}{base}{path}")).or_default().add(row);
+            by_url.entry(format!("{verb}{target}{path}")).or_default().add(requests);
         }
-        let percentiles = |row: &Row| percentiles(row, report.latency);
-        let errors = phases.iter().filter(|_| report.errors).flat_map(|phase| ResponseError::all(base, phase));
+        let percentiles = |requests: &Requests| percentiles(requests, latency);
         Self {
             total: all.counts.offered,
-            duration: go_duration(phases.iter().map(|phase| phase.elapsed).sum::<Duration>()),
-            errors: errors.collect(),
+            duration: go_duration(part.elapsed),
+            errors: part.errors,
             error_stats: ErrorStats::of(&all.counts, format),
             total_received_bytes: all.counts.body_bytes,
             percentile_latencies: percentiles(&all),
             percentile_latencies_by_url: by_url
                 .iter()
-                .map(|(url, row)| (url.clone(), percentiles(row)))
+                .map(|(url, requests)| (url.clone(), percentiles(requests)))
                 .filter(|(_, percentiles)| !percentiles.is_empty())
                 .collect(),
-            latency: match report.latency {
+            latency: match latency {
                 Latency::Response => "response time from the intended send, failures and timeouts included",
                 Latency::Service => "service time from the send, of requests that were answered well",
             },
-            invalid: phases.iter().filter_map(|phase| phase.invalid.clone()).collect(),
+            invalid: part.invalid,
             counts: all.counts,
         }
     }
@@ -74,13 +75,13 @@ impl Flat {
 
 /// kperf's percentiles, in seconds. It has all six of however few requests. One that a request without a latency would
 /// decide, because that was cancelled or never sent, is left out.
-fn percentiles(row: &Row, latency: Latency) -> Vec<[f64; 2]> {
+fn percentiles(requests: &Requests, latency: Latency) -> Vec<[f64; 2]> {
     let of = |latencies: &Hdr, unknown| {
         let at = |p| latencies.nearest_rank(p, unknown).map(|at| [p, at.as_secs_f64()]);
         PERCENTILES.into_iter().filter_map(at).collect()
     };
     match latency {
-        Latency::Response => of(&row.times().response, row.counts.unknown()),
-        Latency::Service => of(&row.completed.service, 0),
+        Latency::Response => of(&requests.response, requests.counts.unknown()),
+        Latency::Service => of(&requests.service, 0),
     }
 }
