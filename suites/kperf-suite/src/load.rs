@@ -1,5 +1,6 @@
 //! A load profile on a cluster that has what it asks for, and what client and server say of it.
 
+mod figures;
 mod objects;
 mod readyz;
 mod server;
@@ -8,16 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use apiload::{Control, Outcome, PhaseOutcome, Row, Target};
+use apiload::{Control, Target};
 use futures_util::{StreamExt as _, stream};
 use harness::{Account, Error, Goal, PhaseSpec, Result, Trial, fixture};
 use kperf::profile::Arrivals;
 use kperf::{LoadProfile, Sending};
 use measure::ledger::Stage;
-use measure::stats::{Hdr, millis};
 use measure::{Seen, StallRule, Verdict};
 use serde::{Deserialize, Serialize};
 
+use figures::Figures;
 use readyz::Readyz;
 use server::Page;
 
@@ -48,6 +49,9 @@ pub struct Load {
     pub limit_s: u64,
     /// Seed of every random choice.
     pub seed: u64,
+    /// Whether response times are judged. Then a generator that was late makes the row invalid; else they are left out
+    /// where they do not hold, and the service times stand alone.
+    pub judges_response: bool,
 }
 
 /// Called once when the load begins.
@@ -121,84 +125,24 @@ pub async fn drive(trial: &mut Trial, load: &Load, fixture_variable: &str, on_lo
     let readyz = readyz.stop().await;
     let after = Page::read(trial.client()).await;
     let outcomes = std::mem::take(&mut *outcomes.lock().unwrap_or_else(PoisonError::into_inner));
-    let invalid = report(trial, &profile, &outcomes, &readyz);
-    after.since(&before).into_iter().for_each(|(name, value)| trial.metric(&name, value));
+    let figures = Figures { profile: &profile, outcomes: &outcomes, readyz: &readyz };
+    let invalid = figures.invalid();
+    figures.report(trial, invalid.is_none());
+    let mut server = after.since(&before);
+    let counted = server.get("server_counted").map(|counted| counted / figures.answered().max(1) as f64);
+    server.extend(counted.map(|share| ("server_counted_share".to_owned(), share)));
+    server.into_iter().for_each(|(name, value)| trial.metric(&name, value));
     match invalid {
-        None => Ok(()),
-        // What the generator was late for is no figure of the server's, whatever it is.
-        Some(why) => Err(Error::Phase { phase: "load".to_owned(), end: why, verdict: Verdict::Invalid }),
+        Some(why) if load.judges_response => {
+            Err(Error::Phase { phase: "load".to_owned(), end: why, verdict: Verdict::Invalid })
+        }
+        _ => Ok(()),
     }
 }
 
 /// The file of a profile.
 pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/kperf").join(name)
-}
-
-/// Writes the client's figures into the record; returns why its latencies say nothing, if so.
-fn report(trial: &mut Trial, profile: &LoadProfile, outcomes: &[Outcome], readyz: &Hdr) -> Option<String> {
-    let phases = || outcomes.iter().flat_map(|outcome| &outcome.phases);
-    let mut total = Row::default();
-    phases().for_each(|phase| total.add(&phase.total));
-    let counts = total.counts.clone();
-    let offered = counts.offered.max(1) as f64;
-    let mut put = |name: &str, value: Option<f64>| {
-        if let Some(value) = value {
-            trial.metric(name, value);
-        }
-    };
-    put("load_requests", Some(counts.offered as f64));
-    put("load_error_share", Some((counts.offered - counts.completed) as f64 / offered));
-    put("load_bytes_per_request", Some(counts.body_bytes as f64 / offered));
-    put("load_achieved_share", achieved(profile, outcomes));
-    put("load_late_share", Some(counts.late as f64 / offered));
-    put("readyz_p50_ms", readyz.quantile(0.5).map(millis));
-    let yardstick = readyz.quantile(0.5);
-    let mut columns = |name: &str, row: &Row| {
-        let times = row.times();
-        let unknown = row.counts.unknown();
-        let at = |p| times.response.quantile_of(p, unknown);
-        for (figure, value) in [("p50", at(0.5)), ("p99", at(0.99)), ("max", at(1.0))] {
-            put(&format!("{name}_{figure}_ms"), value.map(millis));
-            let ratio = value.zip(yardstick).map(|(value, readyz)| value.as_secs_f64() / readyz.as_secs_f64());
-            put(&format!("{name}_{figure}_x_readyz"), ratio);
-        }
-        put(&format!("{name}_service_p50_ms"), times.service.quantile_of(0.5, 0).map(millis));
-    };
-    columns("load", &total);
-    for kind in phases().flat_map(|phase| &phase.rows).map(|row| row.kind).collect::<std::collections::BTreeSet<_>>() {
-        let mut all = Row::default();
-        phases().flat_map(|phase| &phase.rows).filter(|row| row.kind == kind).for_each(|row| all.add(row));
-        columns(&snake(kind), &all);
-    }
-    let late: Vec<&PhaseOutcome> = phases().filter(|phase| phase.invalid.is_some()).collect();
-    late.first().and_then(|phase| phase.invalid.clone())
-}
-
-/// Requests answered in a second, of those that were due in a second; none where the profile has no rate.
-fn achieved(profile: &LoadProfile, outcomes: &[Outcome]) -> Option<f64> {
-    let mut shares = Vec::new();
-    for outcome in outcomes {
-        for (spec, phase) in profile.specs().iter().zip(&outcome.phases) {
-            let answered = phase.total.counts.completed + phase.total.counts.failures();
-            let lasted = match spec.total() {
-                // The last request is due one gap before the end of its schedule.
-                Some(_) => phase.elapsed + Duration::from_secs_f64(1.0 / spec.rate.max(f64::MIN_POSITIVE)),
-                None => phase.elapsed.max(Duration::from_secs(spec.duration)),
-            };
-            shares.push(answered as f64 / lasted.as_secs_f64() / spec.rate);
-        }
-    }
-    shares.into_iter().filter(|share| share.is_finite()).reduce(f64::min)
-}
-
-/// `staleList` as `stale_list`.
-fn snake(kind: &str) -> String {
-    let letters = kind.chars().flat_map(|c| {
-        let underscore = c.is_ascii_uppercase().then_some('_');
-        underscore.into_iter().chain(std::iter::once(c.to_ascii_lowercase()))
-    });
-    letters.collect()
 }
 
 fn failed(error: apiload::Error) -> Error {
