@@ -79,8 +79,9 @@ impl Figures<'_> {
         let (mut answered, mut due) = (0.0, 0.0);
         for outcome in self.outcomes {
             for (spec, phase) in self.profile.specs().iter().zip(&outcome.phases) {
-                // The first answer comes as long after the first due time as the last one after the last, in the middle.
-                let tail = phase.total.times().response.quantile(0.5).unwrap_or_default();
+                // A server that keeps up answers the last request as long after its due time as the first: that tail is
+                // no part of the time in which so many were due.
+                let tail = phase.total.times().response.nearest_rank(0.0, 0).unwrap_or_default();
                 let elapsed = phase.elapsed.saturating_sub(tail);
                 let lasted = match spec.total() {
                     Some(total) => {
