@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::failure::{Failed, Failure};
 use crate::feed::Clock;
 use crate::operation::Reads;
+use crate::skim;
 use crate::stream::{End, Events};
 
 /// Bytes of a list that is looked at; a longer one is not.
@@ -107,6 +108,6 @@ fn explain(text: &[u8]) -> String {
     }
     match serde_json::from_slice::<Status>(text) {
         Ok(status) => status.message,
-        Err(_) => String::from_utf8_lossy(text).trim().to_owned(),
+        Err(_) => skim::message(text).unwrap_or_else(|| String::from_utf8_lossy(text).trim().to_owned()),
     }
 }

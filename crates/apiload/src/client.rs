@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::Exchange;
 use crate::connect::Sender;
+use crate::control::Control;
 use crate::credentials::Credentials;
 use crate::failure::{Failed, Failure};
 use crate::feed::{Clock, Feed, Job};
@@ -42,6 +43,9 @@ pub(crate) struct Shared {
     pub(crate) next_look: Vec<AtomicU64>,
     /// Looks that are going on.
     pub(crate) looks: TaskTracker,
+    /// Index of the phase.
+    pub(crate) phase: usize,
+    pub(crate) control: Control,
 }
 
 /// A virtual client.
@@ -100,6 +104,7 @@ impl Client {
             };
             operation.settled(job.draw.number, record.ended == Ended::Completed);
             shared.record(self.index, |recorder| recorder.record(&record));
+            shared.control.finished(shared.phase, &operation.label, record);
             ticket.settle();
             if let Some(list) = exchange.kept {
                 self.look(index, list);

@@ -3,7 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The kind of a failure. A timeout is none of these: it is counted on its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
@@ -41,6 +42,16 @@ impl fmt::Display for Failure {
 impl Serialize for Failure {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Failure {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let plain = [Self::Connect, Self::Tls, Self::Reset, Self::GoAway, Self::Body, Self::Protocol];
+        let status = || Some(Self::Status(text.strip_prefix("status-")?.parse().ok()?));
+        let read = plain.into_iter().find(|failure| failure.to_string() == text).or_else(status);
+        read.ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &"a kind of failure"))
     }
 }
 
@@ -97,4 +108,19 @@ fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opti
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_read_as_it_is_written() {
+        let all = [Failure::Connect, Failure::Tls, Failure::Reset, Failure::GoAway, Failure::Body, Failure::Protocol];
+        for failure in all.into_iter().chain([Failure::Status(429)]) {
+            let text = serde_json::to_string(&failure).unwrap();
+            assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure);
+        }
+        assert!(serde_json::from_str::<Failure>("\"status-many\"").is_err());
+    }
 }

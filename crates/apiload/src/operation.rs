@@ -21,7 +21,7 @@ pub(crate) struct Operation {
     /// Kind of its request.
     pub(crate) kind: &'static str,
     /// Verb and path, with `:name` where a name changes, as kperf reports it.
-    pub(crate) label: String,
+    pub(crate) label: Arc<str>,
     /// How its answer is read.
     pub(crate) reads: Reads,
     /// Whether sending it twice changes nothing more than sending it once.

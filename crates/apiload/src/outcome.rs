@@ -2,14 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use measure::stats::Hdr;
 use measure::{Schedule, invalid_by_slip};
 use serde::{Serialize, Serializer};
 
-use crate::latency::{Latency, Summary};
 use crate::plan::{Content, Http2, Phase, Protocol};
 use crate::recorder::{FlowControl, RetryAfter, Sample};
 use crate::row::Row;
 use crate::series::Interval;
+use crate::summary::Summary;
 
 /// What came of a load: of every phase that was begun.
 #[derive(Clone, Debug, Serialize)]
@@ -45,7 +46,7 @@ pub struct PhaseOutcome {
     pub rows: Vec<Row>,
     /// How late requests were taken up by the generator's own fault.
     #[serde(serialize_with = "as_summary")]
-    pub slip: Latency,
+    pub slip: Hdr,
     /// The connections.
     pub connections: Connections,
     /// Answers by flow schema and priority level.
@@ -98,10 +99,10 @@ pub struct Connections {
     pub written_bytes: u64,
     /// Time for TCP, and for the proxy's answer where there is one.
     #[serde(serialize_with = "as_summary")]
-    pub connect: Latency,
+    pub connect: Hdr,
     /// Time for the TLS handshake after it.
     #[serde(serialize_with = "as_summary")]
-    pub tls: Latency,
+    pub tls: Hdr,
 }
 
 impl Setup {
@@ -121,15 +122,15 @@ impl Setup {
 }
 
 /// Why the latencies of these requests cannot be trusted, if so.
-pub(crate) fn invalid(slip: &Latency, total: &Row) -> Option<String> {
+pub(crate) fn invalid(slip: &Hdr, total: &Row) -> Option<String> {
     let median = total.times().response.quantile(0.5)?;
     // With fewer samples than a 99th percentile needs, the largest has to do.
     let slip = slip.quantile(0.99).or_else(|| slip.quantile(1.0))?;
     invalid_by_slip(slip, median)
 }
 
-fn as_summary<S: Serializer>(latency: &Latency, serializer: S) -> Result<S::Ok, S::Error> {
-    Summary::serialize(&latency.summary(0), serializer)
+fn as_summary<S: Serializer>(latencies: &Hdr, serializer: S) -> Result<S::Ok, S::Error> {
+    Summary::of(latencies, 0).serialize(serializer)
 }
 
 fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use measure::Schedule;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, PlanError, Result};
@@ -77,7 +78,7 @@ pub enum Protocol {
 
 /// The representation that is asked for. Both name a fallback, as client-go's `Accept` does: custom resources have no
 /// Protobuf.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Content {
     /// `application/json`.

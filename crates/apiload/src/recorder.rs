@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::HeaderValue;
+use measure::stats::Hdr;
 use measure::validity::SLIP_FLOOR;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::latency::Latency;
 use crate::row::{Objects, Row};
 
 /// Failures that are kept with their message, so that what is unusual can be read.
@@ -20,10 +20,10 @@ const FLOWS: usize = 64;
 pub struct Recorder {
     pub(crate) rows: Vec<Row>,
     /// How late requests were taken up by the generator's own fault.
-    pub(crate) slip: Latency,
+    pub(crate) slip: Hdr,
     /// Time to open a connection, and to agree on TLS.
-    pub(crate) connect: Latency,
-    pub(crate) tls: Latency,
+    pub(crate) connect: Hdr,
+    pub(crate) tls: Hdr,
     pub(crate) flows: Vec<FlowControl>,
     pub(crate) samples: Vec<Sample>,
     /// 429 answers that said when to come back, and the longest they said, in seconds.
@@ -111,7 +111,7 @@ pub struct RetryAfter {
 /// What ended since a moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Window {
-    pub(crate) response: Latency,
+    pub(crate) response: Hdr,
     pub(crate) completed: u64,
     pub(crate) failed: u64,
     pub(crate) timed_out: u64,
@@ -205,9 +205,9 @@ impl Recorder {
     /// Adds what another recorder has.
     pub(crate) fn add(&mut self, other: &Self) {
         self.rows.iter_mut().zip(&other.rows).for_each(|(row, other)| row.add(other));
-        self.slip.add(&other.slip);
-        self.connect.add(&other.connect);
-        self.tls.add(&other.tls);
+        self.slip.merge(&other.slip);
+        self.connect.merge(&other.connect);
+        self.tls.merge(&other.tls);
         for flow in &other.flows {
             match self.flows.iter_mut().find(|known| known.is_of(flow)) {
                 Some(known) => {
@@ -253,7 +253,7 @@ impl FlowControl {
 impl Window {
     /// Takes what another window has, and leaves it empty.
     pub(crate) fn drain(&mut self, other: &mut Self) {
-        self.response.add(&other.response);
+        self.response.merge(&other.response);
         other.response.clear();
         self.completed += std::mem::take(&mut other.completed);
         self.failed += std::mem::take(&mut other.failed);

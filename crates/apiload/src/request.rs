@@ -1,12 +1,13 @@
 //! The kinds of requests, as data. Names, fields and rules are those of a kperf load profile (`api/types/load_traffic.go`
 //! of Azure/kperf v0.3.5), so that one reads straight into the other.
 
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PlanError;
 
 /// One kind of request with its fields.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Request {
     /// A list from the watch cache (`resourceVersion=0`).
@@ -30,8 +31,9 @@ pub enum Request {
 }
 
 /// A list.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = both_spellings)]
 pub struct List {
     /// API group; empty for the core group.
     #[serde(default)]
@@ -55,8 +57,9 @@ pub struct List {
 }
 
 /// A streaming list.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = both_spellings)]
 pub struct WatchList {
     /// API group; empty for the core group.
     #[serde(default)]
@@ -77,7 +80,7 @@ pub struct WatchList {
 }
 
 /// One object.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Get {
     /// API group; empty for the core group.
@@ -95,7 +98,7 @@ pub struct Get {
 }
 
 /// A replacement of a ConfigMap's content.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Put {
     /// API group; only the core group is known.
@@ -117,7 +120,7 @@ pub struct Put {
 }
 
 /// A patch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Patch {
     /// API group; empty for the core group.
@@ -141,7 +144,7 @@ pub struct Patch {
 }
 
 /// The kinds of patches.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PatchType {
     /// RFC 6902.
@@ -153,7 +156,7 @@ pub enum PatchType {
 }
 
 /// The log of a container.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodLog {
     /// Namespace.
@@ -172,7 +175,7 @@ pub struct PodLog {
 }
 
 /// Pods that come and go.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PostDel {
     /// API group; only the core group is known.
@@ -209,7 +212,10 @@ impl Request {
     }
 
     /// Checks the fields of the request at index `entry` of a mix.
-    pub(crate) fn check(&self, entry: usize) -> Result<(), PlanError> {
+    ///
+    /// # Errors
+    /// The first field that is empty or out of range.
+    pub fn check(&self, entry: usize) -> Result<(), PlanError> {
         let wrong = |field, problem| Err(PlanError::Request { entry, kind: self.kind(), field, problem });
         for (field, value) in self.needed() {
             if value.is_empty() {
@@ -256,5 +262,16 @@ impl Request {
             Self::GetPodLog(r) => vec![("namespace", &r.namespace), ("name", &r.name)],
             Self::PostDel(r) => vec![("namespace", &r.namespace)],
         }
+    }
+}
+
+/// Lets a schema have the old spelling of `selector`, of which serde's alias tells it nothing.
+fn both_spellings(schema: &mut Schema) {
+    let Some(properties) = schema.get_mut("properties").and_then(|properties| properties.as_object_mut()) else {
+        return;
+    };
+    if let Some(mut old) = properties.get("selector").cloned() {
+        old["deprecated"] = true.into();
+        properties.insert("seletor".to_owned(), old);
     }
 }

@@ -1,8 +1,9 @@
 //! What came of one operation, or of all of them together.
 
+use measure::stats::Hdr;
 use serde::{Serialize, Serializer};
 
-use crate::latency::{Latency, Summary};
+use crate::summary::Summary;
 use crate::tally::Counts;
 
 /// What came of one operation of a phase. A `postDel` has two, one that creates and one that deletes.
@@ -21,11 +22,11 @@ pub struct Row {
     /// Times of those that failed or timed out.
     pub failed: Times,
     /// From sent to the first byte of the answer, of those that completed.
-    pub first_byte: Latency,
+    pub first_byte: Hdr,
     /// Of a streaming list, from sent to the first object.
-    pub first_object: Latency,
+    pub first_object: Hdr,
     /// Of a streaming list, from sent to the last object.
-    pub last_object: Latency,
+    pub last_object: Hdr,
     /// Objects in an answer.
     pub objects: Objects,
 }
@@ -34,9 +35,9 @@ pub struct Row {
 #[derive(Clone, Debug, Default)]
 pub struct Times {
     /// From intended to done: what a user feels.
-    pub response: Latency,
+    pub response: Hdr,
     /// From sent to done: what the server did. A request that never had a connection has none.
-    pub service: Latency,
+    pub service: Hdr,
 }
 
 /// How many objects the answers had: of a list by a sample of one a second, of a streaming list by all.
@@ -63,9 +64,9 @@ impl Row {
         self.counts.add(&other.counts);
         self.completed.add(&other.completed);
         self.failed.add(&other.failed);
-        self.first_byte.add(&other.first_byte);
-        self.first_object.add(&other.first_object);
-        self.last_object.add(&other.last_object);
+        self.first_byte.merge(&other.first_byte);
+        self.first_object.merge(&other.first_object);
+        self.last_object.merge(&other.last_object);
         self.objects.add(other.objects);
     }
 }
@@ -73,8 +74,8 @@ impl Row {
 impl Times {
     /// Adds the times of other requests.
     pub fn add(&mut self, other: &Self) {
-        self.response.add(&other.response);
-        self.service.add(&other.service);
+        self.response.merge(&other.response);
+        self.service.merge(&other.service);
     }
 }
 
@@ -113,17 +114,17 @@ impl Serialize for Row {
         }
         let times = self.times();
         let unknown = self.counts.unknown();
-        let some = |latency: &Latency| (latency.count() > 0).then(|| latency.summary(0));
+        let some = |latencies: &Hdr| (latencies.count() > 0).then(|| Summary::of(latencies, 0));
         Figures {
             entry: self.entry,
             kind: self.kind,
             label: &self.label,
             counts: &self.counts,
-            response: times.response.summary(unknown),
-            service: times.service.summary(unknown),
-            failed_response: self.failed.response.summary(0),
-            failed_service: self.failed.service.summary(0),
-            first_byte: self.first_byte.summary(0),
+            response: Summary::of(&times.response, unknown),
+            service: Summary::of(&times.service, unknown),
+            failed_response: Summary::of(&self.failed.response, 0),
+            failed_service: Summary::of(&self.failed.service, 0),
+            first_byte: Summary::of(&self.first_byte, 0),
             first_object: some(&self.first_object),
             last_object: some(&self.last_object),
             objects: self.objects,

@@ -49,7 +49,7 @@ pub async fn run(target: &Target, plan: &Plan, control: &Control) -> Result<Outc
         if control.is_stopped() {
             break;
         }
-        phases.push(Run::start(target, plan, phase, index).await?.finish(control).await);
+        phases.push(Run::start(target, plan, phase, index, control).await?.finish(control).await);
     }
     Ok(Outcome { target: target.url(), seed: plan.seed, stopped: control.is_stopped(), phases })
 }
@@ -71,7 +71,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Opens the connections, then starts the clock.
-    async fn start(target: &Target, plan: &Plan, phase: &'a Phase, index: usize) -> Result<Self> {
+    async fn start(target: &Target, plan: &Plan, phase: &'a Phase, index: usize, control: &Control) -> Result<Self> {
         let mut operations = Vec::new();
         for entry in 0..phase.mix.len() {
             operations.extend(Operation::all(entry, plan, phase, target)?);
@@ -101,6 +101,8 @@ impl<'a> Run<'a> {
             timeout: phase.timeout,
             max_retries: phase.max_retries,
             looks: TaskTracker::new(),
+            phase: index,
+            control: control.clone(),
         });
         let mut senders = senders.into_iter();
         let mut clients = JoinSet::new();
@@ -183,7 +185,7 @@ impl<'a> Run<'a> {
         }
         let mut rows = std::mem::take(&mut merged.rows);
         for (row, (operation, tally)) in rows.iter_mut().zip(self.shared.operations.iter().zip(&*self.shared.tallies)) {
-            (row.entry, row.kind, row.label) = (operation.entry, operation.kind, operation.label.clone());
+            (row.entry, row.kind, row.label) = (operation.entry, operation.kind, operation.label.to_string());
             row.counts.offered = tally.offered.load(Relaxed);
             row.counts.never_sent = tally.never_sent.load(Relaxed);
             row.counts.cancelled = tally.cancelled.load(Relaxed);

@@ -11,6 +11,8 @@ const MAGIC: &[u8] = b"k8s\0";
 const UNKNOWN_RAW: u64 = 2;
 /// Field of every list type that holds its items (`generated.proto` of every API group).
 const LIST_ITEMS: u64 = 2;
+/// Field of `meta/v1.Status` that holds its message.
+const STATUS_MESSAGE: u64 = 3;
 
 /// The number of items of a list, in JSON or Protobuf, plain or gzipped. `None` where this is no list.
 ///
@@ -27,10 +29,16 @@ pub fn items(body: &[u8]) -> Option<u64> {
     }
 }
 
+/// The message of a `Status` in Protobuf.
+pub(crate) fn message(body: &[u8]) -> Option<String> {
+    let status = content(body.strip_prefix(MAGIC)?, UNKNOWN_RAW)?;
+    String::from_utf8(content(status, STATUS_MESSAGE)?.to_vec()).ok()
+}
+
 fn count(body: &[u8]) -> Option<u64> {
     match body.strip_prefix(MAGIC) {
         Some(unknown) => {
-            let list = fields(unknown).find_map(|field| field.ok().filter(|(number, _)| *number == UNKNOWN_RAW))?.1;
+            let list = content(unknown, UNKNOWN_RAW)?;
             let mut items = 0;
             for field in fields(list) {
                 items += u64::from(field.ok()?.0 == LIST_ITEMS);
@@ -45,6 +53,11 @@ fn count(body: &[u8]) -> Option<u64> {
 #[derive(Deserialize)]
 struct List {
     items: Vec<IgnoredAny>,
+}
+
+/// The content of the first field of that number.
+fn content(message: &[u8], number: u64) -> Option<&[u8]> {
+    fields(message).find_map(|field| field.ok().filter(|(found, _)| *found == number)).map(|(_, content)| content)
 }
 
 /// Number and content of each field of a message; content is empty where the field is a number. An error is a message that
@@ -104,7 +117,7 @@ mod tests {
     use std::io::Write as _;
 
     /// A message with one length-delimited field after another.
-    fn message(fields: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    fn encoded(fields: &[(u8, Vec<u8>)]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (number, content) in fields {
             bytes.push(number << 3 | 2);
@@ -120,11 +133,11 @@ mod tests {
     }
 
     fn protobuf(items: usize) -> Vec<u8> {
-        let meta = message(&[(2, b"4711".to_vec())]);
-        let pod = message(&[(1, vec![b'p'; 300])]);
-        let list = message(&[vec![(1, meta)], vec![(2, pod); items]].concat());
-        let kind = message(&[(1, b"v1".to_vec()), (2, b"PodList".to_vec())]);
-        [MAGIC, &message(&[(1, kind), (2, list), (4, Vec::new())])].concat()
+        let meta = encoded(&[(2, b"4711".to_vec())]);
+        let pod = encoded(&[(1, vec![b'p'; 300])]);
+        let list = encoded(&[vec![(1, meta)], vec![(2, pod); items]].concat());
+        let kind = encoded(&[(1, b"v1".to_vec()), (2, b"PodList".to_vec())]);
+        [MAGIC, &encoded(&[(1, kind), (2, list), (4, Vec::new())])].concat()
     }
 
     fn json(items: usize) -> Vec<u8> {
@@ -157,11 +170,20 @@ mod tests {
         assert_eq!(items(&body), None);
     }
 
+    #[test]
+    fn the_message_of_a_status_is_found() {
+        let status = encoded(&[(1, Vec::new()), (2, b"Failure".to_vec()), (3, b"pods \"p\" not found".to_vec())]);
+        let body = [MAGIC, &encoded(&[(1, b"kind".to_vec()), (2, status)])].concat();
+        assert_eq!(message(&body).as_deref(), Some("pods \"p\" not found"));
+        assert_eq!(message(b"pods not found"), None);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             items(&bytes);
             items(&[MAGIC, &bytes].concat());
+            message(&[MAGIC, &bytes].concat());
         }
     }
 }

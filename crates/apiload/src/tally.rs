@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
 /// How many requests went which way. Each that was offered is in exactly one of `completed`, `failed`, `timed_out`,
 /// `cancelled` and `never_sent`.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Came due, or were begun where the schedule is unlimited.
     pub offered: u64,
@@ -50,7 +50,8 @@ impl Counts {
         self.offered == self.completed + self.failures() + self.timed_out + self.cancelled + self.never_sent
     }
 
-    pub(crate) fn add(&mut self, other: &Self) {
+    /// Adds the counts of other requests.
+    pub fn add(&mut self, other: &Self) {
         self.offered += other.offered;
         self.sent += other.sent;
         self.completed += other.completed;

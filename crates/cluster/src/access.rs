@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::Client;
 use kube::config::{Kubeconfig, KubeconfigError, NamedAuthInfo, NamedCluster, NamedContext};
+use kube::{Client, Config};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::quiet;
@@ -107,13 +107,19 @@ impl Access {
     /// # Errors
     /// When the credentials or the proxy cannot be used.
     pub async fn client(&self) -> Result<Client> {
-        let unusable = |cause| self.no_access(cause, "correct the kubeconfig, or name another --context");
-        let config = quiet(self.kubeconfig.clone()).await.map_err(|error| unusable(innermost(&error)))?;
-        Client::try_from(config).map_err(|error| match &error {
+        Client::try_from(self.config().await?).map_err(|error| match &error {
             // A credential plugin runs before the first request.
             kube::Error::Auth(_) => self.refused(&error),
-            other => unusable(innermost(other)),
+            other => self.unusable(innermost(other)),
         })
+    }
+
+    /// The configuration of a client that never retries.
+    ///
+    /// # Errors
+    /// When the credentials or the proxy cannot be used.
+    pub async fn config(&self) -> Result<Config> {
+        quiet(self.kubeconfig.clone()).await.map_err(|error| self.unusable(innermost(&error)))
     }
 
     /// What an answer of the apiserver to the very first question says, with its fix.
@@ -142,6 +148,10 @@ impl Access {
     /// That the apiserver did not answer in time.
     pub(crate) fn silent(&self, patience: Duration) -> Error {
         self.no_access(format!("no answer within {} s", patience.as_secs()), UNREACHABLE)
+    }
+
+    fn unusable(&self, cause: String) -> Error {
+        self.no_access(cause, "correct the kubeconfig, or name another --context")
     }
 
     fn no_access(&self, cause: String, fix: &str) -> Error {

@@ -7,6 +7,7 @@ pub mod arms;
 pub mod budget;
 pub mod gap;
 pub mod gate;
+pub mod go;
 pub mod ledger;
 pub mod progress;
 pub mod promtext;
@@ -18,6 +19,7 @@ pub mod verdict;
 
 pub use budget::{Basis, Budget, BudgetError, Budgets, Compared, Direction, Judged};
 pub use gap::Gap;
+pub use go::go_duration;
 pub use ledger::{Ledger, Missing, Seen};
 pub use progress::{End, Progress, StallRule};
 pub use schedule::{Arrivals, Due, Rate, Schedule, ScheduleError, Step, Until};

@@ -1,6 +1,9 @@
-//! The driver of document 003: kperf. So far its virtual node pool.
+//! The driver of document 003: kperf. Its load profiles and its virtual node pool.
 
+pub mod load;
 pub mod nodepool;
 mod row;
 
-pub use row::{DISTURBED_FIXTURE, ROWS_FILE, disturbed_row, nodepool_row, parameters};
+pub use row::{
+    DISTURBED_FIXTURE, FIXTURE, ROWS_FILE, disturbed_load_row, disturbed_row, load_row, nodepool_row, parameters,
+};

@@ -3,17 +3,45 @@
 use harness::{Context, Error, Row, Rows};
 use measure::Budgets;
 use record::{Document, Published};
+use serde::de::DeserializeOwned;
 
+use crate::load::Load;
 use crate::nodepool::NodePool;
 
 /// Variable with the descriptor of the cluster that disturbed rows have to themselves.
 pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
 /// The name of the parameters' file in messages.
 pub const ROWS_FILE: &str = "suites/kperf-suite/parameters.toml";
+/// Variable with the descriptor of the cluster that every measuring row shares.
+pub const FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK";
 const PARAMETERS: &str = include_str!("../parameters.toml");
 const BUDGETS_FILE: &str = "suites/kperf-suite/budgets.toml";
 const BUDGETS: &str = include_str!("../budgets.toml");
 
+/// What a row is about: what is said of all its rows alike.
+struct Subject {
+    title: &'static str,
+    deviations: &'static [&'static str],
+    published: fn() -> Vec<Published>,
+}
+
+const NODEPOOL: Subject = Subject {
+    title: "Getting started with kperf: kperf-virtualcluster nodepool",
+    deviations: &DEVIATIONS,
+    published: published_of_pools,
+};
+const LOAD: Subject = Subject {
+    title: "Getting started with kperf: kperf-runner and kperf-runnergroup",
+    deviations: &DEVIATIONS_OF_LOADS,
+    published: published_of_loads,
+};
+
+const DEVIATIONS_OF_LOADS: [&str; 4] = [
+    "Latencies start at the intended send time and hold failures and timeouts; kperf starts its clock behind its own limiter, and drops failures.",
+    "A group's runners send from the test's own process; kperf runs each in a Pod.",
+    "The Pods of a load are not scheduled, so that nothing writes them while they are listed.",
+    "Requests that name a namespace go to the trial's own.",
+];
 const DEVIATIONS: [&str; 4] = [
     "One kwok controller simulates the whole pool; kperf runs one kwok pod per virtual node in a real cluster.",
     "Nodes and pods are simulated: the step from scheduled to running is the simulation's own time, and no budget binds it.",
@@ -38,7 +66,23 @@ pub fn parameters() -> Result<Rows, Error> {
 /// # Errors
 /// When the row is unknown, a file is malformed, or an override does not fit.
 pub fn nodepool_row(test: &str) -> Result<(Row, NodePool), Error> {
-    row(test, "KUBEDYNO_FIXTURE_KWOK", None)
+    row(&NODEPOOL, test, FIXTURE, None)
+}
+
+/// The row of a load called `test`, on the fixture that every measuring row shares.
+///
+/// # Errors
+/// As [`nodepool_row`].
+pub fn load_row(test: &str) -> Result<(Row, Load), Error> {
+    row(&LOAD, test, FIXTURE, None)
+}
+
+/// A row of a load on the cluster that may be broken; see [`disturbed_row`].
+///
+/// # Errors
+/// As [`nodepool_row`].
+pub fn disturbed_load_row(row: &str, test: &str) -> Result<(Row, Load), Error> {
+    self::row(&LOAD, row, DISTURBED_FIXTURE, Some(format!("disturbed/{test}")))
 }
 
 /// A row on the cluster that may be broken, for a test that disturbs it and then looks at the verdict. Its record lies
@@ -47,25 +91,27 @@ pub fn nodepool_row(test: &str) -> Result<(Row, NodePool), Error> {
 /// # Errors
 /// As [`nodepool_row`].
 pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, NodePool), Error> {
-    self::row(row, DISTURBED_FIXTURE, Some(format!("disturbed/{test}")))
+    self::row(&NODEPOOL, row, DISTURBED_FIXTURE, Some(format!("disturbed/{test}")))
 }
 
-fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, NodePool), Error> {
+fn row<T: DeserializeOwned>(
+    subject: &Subject,
+    test: &str,
+    fixture: &'static str,
+    aside: Option<String>,
+) -> Result<(Row, T), Error> {
     let sets = Context::from_env()?.sets;
     let rows = parameters()?;
-    let (pool, parameters, overridden) = rows.row::<NodePool>(ROWS_FILE, test, &sets)?;
+    let (typed, parameters, overridden) = rows.row::<T>(ROWS_FILE, test, &sets)?;
     let row = Row {
         suite: env!("CARGO_PKG_NAME"),
         test: test.to_owned(),
         fixture,
-        document: Document {
-            title: "Getting started with kperf: kperf-virtualcluster nodepool".to_owned(),
-            name: "003-kperf".to_owned(),
-        },
+        document: Document { title: subject.title.to_owned(), name: "003-kperf".to_owned() },
         needs: rows.needs(ROWS_FILE, test, &sets)?,
-        deviations: DEVIATIONS.map(str::to_owned).into(),
+        deviations: subject.deviations.iter().map(|deviation| (*deviation).to_owned()).collect(),
         deviations_of_our_clusters: DEVIATIONS_OF_OUR_CLUSTERS.map(str::to_owned).into(),
-        published: published(),
+        published: (subject.published)(),
         aside,
         kubeconfig: None,
         arm: None,
@@ -73,16 +119,31 @@ fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row,
         parameters,
         overridden,
     };
-    Ok((row, pool))
+    Ok((row, typed))
 }
 
-fn published() -> Vec<Published> {
-    let figure = |figure: &str, theirs: &str, source: &str, metric: Option<&str>| Published {
+fn figure(figure: &str, theirs: &str, source: &str, metric: Option<&str>) -> Published {
+    Published {
         figure: figure.to_owned(),
         theirs: theirs.to_owned(),
         source: source.to_owned(),
         metric: metric.map(str::to_owned),
-    };
+    }
+}
+
+fn published_of_loads() -> Vec<Published> {
+    let (one, ten) = ("document 003, `kperf runner run`", "document 003, `kperf rg result`");
+    vec![
+        figure("10 requests of the example profile, p50", "247.9 ms", one, Some("load_service_p50_ms")),
+        figure("10 requests of the example profile, maximum", "286.7 ms", one, Some("load_service_max_ms")),
+        figure("bytes of a request of the example profile", "285,645", one, Some("load_bytes_per_request")),
+        figure("100 requests of 10 runners, p50", "84.2 ms", ten, Some("load_service_p50_ms")),
+        figure("100 requests of 10 runners, p99", "186.3 ms", ten, Some("load_service_p99_ms")),
+        figure("100 requests of 10 runners, maximum", "205.4 ms", ten, Some("load_service_max_ms")),
+    ]
+}
+
+fn published_of_pools() -> Vec<Published> {
     let ci = "kwok's own CI benchmark, no scheduler, client limits off";
     vec![
         figure("nodes that a pool can simulate", "more than 1,000", "document 003", Some("nodes")),

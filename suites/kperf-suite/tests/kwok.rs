@@ -4,6 +4,7 @@
 
 mod disturbed;
 mod faults;
+mod loads;
 mod means;
 
 use harness::run;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Uri};
+use measure::go_duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Effect, Operation, Payload, Place, Reads};
@@ -69,7 +69,7 @@ impl Builder<'_> {
         Ok(Operation {
             entry: self.entry,
             kind: self.request.kind(),
-            label: format!("{verb} {masked}"),
+            label: format!("{verb} {masked}").into(),
             reads: match self.request {
                 Request::StaleList(_) | Request::QuorumList(_) => Reads::List,
                 Request::WatchList(_) => Reads::Events,
@@ -235,17 +235,5 @@ impl PatchType {
             Self::Merge => "application/merge-patch+json",
             Self::StrategicMerge => "application/strategic-merge-patch+json",
         }
-    }
-}
-
-/// A duration as Go prints it, which is how client-go puts it into the URL: `1m0s`, `30s`, `1.5s`.
-fn go_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let (hours, minutes) = (duration.as_secs() / 3600, duration.as_secs() / 60 % 60);
-    let rest = seconds - (hours * 3600 + minutes * 60) as f64;
-    match (hours, minutes) {
-        (0, 0) => format!("{rest}s"),
-        (0, _) => format!("{minutes}m{rest}s"),
-        _ => format!("{hours}h{minutes}m{rest}s"),
     }
 }

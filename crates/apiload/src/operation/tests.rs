@@ -57,7 +57,7 @@ async fn a_request_that_reads_is_the_same_every_time(#[case] request: Value, #[c
     for (protocol, base) in [(Protocol::Http1, "/gateway"), (Protocol::Http2, "http://host:8080/gateway")] {
         let operations = operations(request.clone(), protocol).await;
         let [operation] = &operations[..] else { panic!("one operation") };
-        assert_eq!(operation.label, format!("{verb} {url}"));
+        assert_eq!(*operation.label, *format!("{verb} {url}"));
         let sent = operation.request(7, &HeaderMap::new());
         assert_eq!((sent.method(), sent.uri().to_string()), (&Method::GET, format!("{base}{url}")));
         assert_eq!(sent.headers().get("host").is_some(), protocol == Protocol::Http1);
@@ -69,7 +69,7 @@ async fn a_request_that_reads_is_the_same_every_time(#[case] request: Value, #[c
 async fn a_put_has_the_name_that_was_drawn_and_a_content_that_is_never_the_same() {
     let put = json!({"put": {"version": "v1", "resource": "configmaps", "namespace": "a", "name": "cm", "keySpaceSize": 10, "payloadSize": 40}});
     let operations = operations(put, Protocol::Http1).await;
-    assert_eq!(operations[0].label, "PUT /api/v1/namespaces/a/configmaps/:name?timeout=1m0s");
+    assert_eq!(&*operations[0].label, "PUT /api/v1/namespaces/a/configmaps/:name?timeout=1m0s");
     let (one, other) = (operations[0].request(123, &HeaderMap::new()), operations[0].request(133, &HeaderMap::new()));
     assert_eq!((one.method(), one.uri().path()), (&Method::PUT, "/gateway/api/v1/namespaces/a/configmaps/cm-3"));
     assert_eq!(

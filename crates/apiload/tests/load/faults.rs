@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use measure::{Arrivals, Schedule, Until};
 use rstest::rstest;
+use scripted::{Ending, Reply, Server, Speaks};
 
-use crate::server::{Ending, Reply, Server, Speaks};
 use crate::{config, load, only, phase, speaks};
 
 const SECOND: Duration = Duration::from_secs(1);

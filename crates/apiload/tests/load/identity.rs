@@ -9,11 +9,11 @@ use kube::config::{AuthInfo, ExecConfig};
 use measure::Until;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rstest::rstest;
+use scripted::{Reply, Server, Speaks};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::server::{Reply, Server, Speaks};
 use crate::{config, only, phase};
 
 /// A server that notes the headers of each request.

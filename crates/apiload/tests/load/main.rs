@@ -4,13 +4,12 @@
 
 mod faults;
 mod identity;
-mod server;
 mod truth;
 
 use apiload::{Control, List, Outcome, Phase, PhaseOutcome, Plan, Protocol, Request, Share, Target};
 use kube::Config;
 use measure::{Schedule, Until};
-use server::{Server, Speaks};
+use scripted::{Server, Speaks};
 
 /// The protocol in both of its spellings.
 fn speaks(protocol: Protocol) -> Speaks {

@@ -7,8 +7,8 @@ use apiload::{PhaseOutcome, Protocol};
 use measure::stats::quantile;
 use measure::{Due, Until};
 use rstest::rstest;
+use scripted::{Reply, Server};
 
-use crate::server::{Reply, Server};
 use crate::{load, phase, speaks};
 
 /// The response times by the server's stamps: the request that came as the `i`-th is the one that was due as the `i`-th,

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 
 use super::quantile::{Quantiles, millis, samples_to_carry};
 
@@ -59,10 +59,66 @@ impl Hdr {
         self.0.len()
     }
 
-    /// The nearest-rank quantile; `None` where there are fewer than `1 / (1 - p)` samples.
+    /// The mean of those that were counted.
+    pub fn mean(&self) -> Option<Duration> {
+        (self.count() > 0).then(|| Duration::from_nanos(self.0.mean() as u64))
+    }
+
+    /// The nearest-rank quantile where all are known: see [`Hdr::quantile_of`].
     pub fn quantile(&self, p: f64) -> Option<Duration> {
-        let carried = self.count() > 0 && self.count() as f64 >= samples_to_carry(p);
-        carried.then(|| Duration::from_nanos(self.0.value_at_quantile(p)))
+        self.quantile_of(p, 0)
+    }
+
+    /// The nearest-rank quantile among these and `unknown` more, which may have been longer than all of these. Where that
+    /// would decide it, or where the samples cannot carry it (`1 / (1 - p)` are needed), there is none: leaving out those
+    /// that did worst makes the rest look good.
+    pub fn quantile_of(&self, p: f64, unknown: u64) -> Option<Duration> {
+        let n = self.count() + unknown;
+        if (n as f64) < samples_to_carry(p) {
+            return None;
+        }
+        self.nearest_rank(p, unknown)
+    }
+
+    /// The same however few the samples are, for formats of others that have a p99 of ten requests.
+    pub fn nearest_rank(&self, p: f64, unknown: u64) -> Option<Duration> {
+        let n = self.count() + unknown;
+        let rank = ((n as f64 * p).ceil() as u64).max(1);
+        let mut seen = 0;
+        let mut counted = self.0.iter_recorded();
+        counted.find_map(|value| {
+            seen += value.count_at_value();
+            (seen >= rank).then(|| Duration::from_nanos(value.value_iterated_to()))
+        })
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.reset();
+    }
+
+    /// The histogram as bytes that [`Hdr::decode`] reads on any machine: HdrHistogram's V2 format, compressed.
+    ///
+    /// # Errors
+    /// What the serializer reports.
+    pub fn encode(&self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let written = V2DeflateSerializer::new().serialize(&self.0, &mut bytes);
+        written.map(|_| bytes).map_err(|error| std::io::Error::other(format!("{error:?}")))
+    }
+
+    /// The histogram that was encoded.
+    ///
+    /// # Errors
+    /// When the bytes are no histogram.
+    pub fn decode(bytes: &[u8]) -> std::io::Result<Self> {
+        let read: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut &bytes[..])
+            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{error:?}")))?;
+        // Into one of our own bounds, whatever bounds the bytes name.
+        let mut own = Self::default();
+        own.merge(&Self(read));
+        Ok(own)
     }
 
     /// The quantiles that records hold.
@@ -100,7 +156,6 @@ pub fn interval_log<'a>(lines: impl IntoIterator<Item = LogLine<'a>>) -> std::io
 mod tests {
     use super::*;
     use crate::stats::quantile;
-    use hdrhistogram::serialization::Deserializer;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
     use proptest::prelude::*;
 
@@ -128,6 +183,28 @@ mod tests {
         assert_eq!((quantiles.n, quantiles.p99_ms), (99, None));
         assert!(quantiles.p90_ms.is_some_and(|p90| (p90 / 90.0 - 1.0).abs() < 1e-3));
         assert_eq!(Hdr::default().quantiles(), Quantiles::default());
+    }
+
+    #[test]
+    fn unknown_durations_take_the_quantiles_that_they_could_decide() {
+        let hdr = of(&(1..=980).map(|n| n * 1_000).collect::<Vec<_>>());
+        let near = |p, expected: f64| hdr.quantile_of(p, 20).is_some_and(|at| (millis(at) - expected).abs() < 1.0);
+        assert!(near(0.5, 500.0) && near(0.95, 950.0));
+        assert_eq!((hdr.quantile_of(0.99, 20), hdr.quantile_of(1.0, 20)), (None, None));
+    }
+
+    #[test]
+    fn the_nearest_rank_of_few_samples_is_there_for_formats_that_want_one() {
+        let hdr = of(&(1..=10).map(|n| n * 1_000).collect::<Vec<_>>());
+        let at = |p| hdr.nearest_rank(p, 0).map(|at| at.as_secs_f64().mul_add(1e3, 0.5) as u64);
+        assert_eq!([0.0, 0.5, 0.9, 0.99, 1.0].map(at), [1, 5, 9, 10, 10].map(Some));
+        assert_eq!((hdr.nearest_rank(0.9, 1), hdr.nearest_rank(1.0, 1)), (hdr.nearest_rank(1.0, 0), None));
+        assert_eq!(Hdr::default().nearest_rank(0.5, 0), None);
+    }
+
+    #[test]
+    fn what_is_no_histogram_is_refused() {
+        assert!(Hdr::decode(b"").is_err() && Hdr::decode(b"histogram").is_err());
     }
 
     #[test]
@@ -171,6 +248,13 @@ mod tests {
             prop_assert_eq!(merged.count(), together.count());
             prop_assert!(merged.0.iter_recorded().map(|v| (v.value_iterated_to(), v.count_at_value()))
                 .eq(together.0.iter_recorded().map(|v| (v.value_iterated_to(), v.count_at_value()))));
+        }
+
+        #[test]
+        fn encoding_loses_nothing(micros in prop::collection::vec(1u64..3_600_000_000, 0..200)) {
+            let hdr = of(&micros);
+            let read = Hdr::decode(&hdr.encode().expect("encoded")).expect("decoded");
+            prop_assert!(hdr.0 == read.0);
         }
 
         #[test]

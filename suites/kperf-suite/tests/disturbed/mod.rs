@@ -2,6 +2,8 @@
 //!
 //! These rows run on a cluster of their own. Their records lie in `disturbed/` of the run, apart from its results.
 
+mod loads;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 

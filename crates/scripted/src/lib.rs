@@ -1,4 +1,6 @@
-//! An apiserver of a few lines that does what a test says, and keeps its own stamps.
+//! An apiserver of a few lines that does what a test says, and keeps its own stamps. For tests, which share it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
 use std::convert::Infallible;
 use std::io;
@@ -11,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -25,29 +27,39 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 /// What the server is asked.
-pub(crate) struct Asked {
+#[derive(Debug)]
+pub struct Asked {
     /// How many were asked before.
-    pub(crate) number: u64,
-    pub(crate) uri: Uri,
-    pub(crate) headers: HeaderMap,
+    pub number: u64,
+    /// The method.
+    pub method: Method,
+    /// Path and query, and over HTTP/2 scheme and authority.
+    pub uri: Uri,
+    /// The headers.
+    pub headers: HeaderMap,
 }
 
 /// What it does.
-pub(crate) struct Reply {
+#[derive(Debug)]
+pub struct Reply {
     /// How long it waits before the head of the answer.
-    pub(crate) after: Duration,
-    pub(crate) status: StatusCode,
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub after: Duration,
+    /// The status.
+    pub status: StatusCode,
+    /// Names and values.
+    pub headers: Vec<(&'static str, String)>,
     /// The body in pieces, each after a wait.
-    pub(crate) body: Vec<(Duration, Bytes)>,
+    pub body: Vec<(Duration, Bytes)>,
     /// How often the body is sent.
-    pub(crate) times: usize,
-    pub(crate) ending: Ending,
+    pub times: usize,
+    /// What becomes of the connection.
+    pub ending: Ending,
 }
 
 /// What becomes of the connection.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(crate) enum Ending {
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// It goes on.
     Kept,
     /// GOAWAY over HTTP/2, `Connection: close` over HTTP/1.1.
     GoAway,
@@ -57,27 +69,34 @@ pub(crate) enum Ending {
     Cut,
 }
 
+/// For each request, when it came and when its answer was written.
 type Stamps = Mutex<Vec<(SystemTime, SystemTime)>>;
 type Script = dyn Fn(&Asked) -> Reply + Send + Sync;
 
 /// A server on a thread of its own, which ends with it.
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens: a free port of loopback.
+    pub address: SocketAddr,
     /// For each request, when it came and when its answer was written.
-    pub(crate) stamps: Arc<Stamps>,
+    pub stamps: Arc<Stamps>,
     stop: CancellationToken,
 }
 
 /// The protocol of a server.
-#[derive(Clone)]
-pub(crate) enum Speaks {
+#[derive(Clone, Debug)]
+pub enum Speaks {
+    /// HTTP/1.1 without TLS.
     Http1,
+    /// HTTP/2 without TLS, by prior knowledge.
     Http2,
+    /// TLS; the protocol is what both agree on.
     Tls(Arc<ServerConfig>),
 }
 
 impl Reply {
-    pub(crate) fn ok(body: impl Into<Bytes>) -> Self {
+    /// 200 with this body, at once.
+    pub fn ok(body: impl Into<Bytes>) -> Self {
         Self {
             after: Duration::ZERO,
             status: StatusCode::OK,
@@ -88,17 +107,25 @@ impl Reply {
         }
     }
 
-    pub(crate) fn after(self, after: Duration) -> Self {
+    /// The same after a wait.
+    #[must_use]
+    pub fn after(self, after: Duration) -> Self {
         Self { after, ..self }
     }
 
-    pub(crate) fn ending(self, ending: Ending) -> Self {
+    /// The same with another ending.
+    #[must_use]
+    pub fn ending(self, ending: Ending) -> Self {
         Self { ending, ..self }
     }
 }
 
 impl Server {
-    pub(crate) fn start(speaks: Speaks, script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    /// A server that answers as `script` says.
+    ///
+    /// # Panics
+    /// When loopback has no free port.
+    pub fn start(speaks: Speaks, script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -113,7 +140,7 @@ impl Server {
     }
 
     /// Closes the port and all connections.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.stop.cancel();
     }
 }
@@ -229,7 +256,7 @@ async fn answer(
     let came = SystemTime::now();
     let number = state.asked.fetch_add(1, Relaxed);
     let (head, _) = request.into_parts();
-    let asked = Asked { number, uri: head.uri, headers: head.headers };
+    let asked = Asked { number, method: head.method, uri: head.uri, headers: head.headers };
     let reply = (state.script)(&asked);
     if !reply.after.is_zero() {
         tokio::time::sleep(reply.after).await;

@@ -1,0 +1,75 @@
+//! Each budget of a load can be missed.
+
+use std::time::Duration;
+
+use harness::{Injection, judged};
+use kperf_suite::load::{OnLoad, drive};
+use kperf_suite::{DISTURBED_FIXTURE, disturbed_load_row};
+use measure::Verdict;
+use record::Trial;
+
+use super::with;
+use crate::means::{Neighbour, faults, pause};
+
+async fn disturbed(test: &'static str, on_load: Option<OnLoad>) -> Trial {
+    let (row, load) = disturbed_load_row("load_disturbed", test).unwrap();
+    judged(row, async |trial| drive(trial, &load, DISTURBED_FIXTURE, on_load).await).await.unwrap()
+}
+
+/// The metrics that were missed; all of `wanted` have to be among them.
+fn assert_missed(record: &Trial, wanted: &[&str]) {
+    let missed = with(record, Verdict::Fail);
+    assert!(wanted.iter().all(|metric| missed.contains(metric)), "missed only {missed:?}: {}", record.reason);
+}
+
+/// The control: what follows is the work of the disturbance, not of the row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_budget_of_a_load_is_missed_when_nothing_disturbs() {
+    let record = disturbed("no_budget_of_a_load_is_missed_when_nothing_disturbs", None).await;
+    assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apiserver_that_stands_still_misses_the_rate_and_the_latencies() {
+    // The connections are open by then, and it goes on when the load should be over.
+    let on_load = Box::new(|| {
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_secs(1));
+            pause("kube-apiserver", Duration::from_secs(9));
+        });
+    });
+    let test = "an_apiserver_that_stands_still_misses_the_rate_and_the_latencies";
+    let record = disturbed(test, Some(on_load)).await;
+    let slow = ["load_service_p50_ms", "load_service_max_ms", "stale_list_service_p99_x_readyz"];
+    assert_missed(&record, &["load_achieved_share", "quorum_list_service_p99_x_readyz"]);
+    assert_missed(&record, &slow);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_beside_a_noisy_neighbour_costs_too_much() {
+    let neighbour = Neighbour::new();
+    let noise = neighbour.clone();
+    let test = "a_load_beside_a_noisy_neighbour_costs_too_much";
+    let record = disturbed(test, Some(Box::new(move || noise.start()))).await;
+    neighbour.stop();
+    assert_missed(&record, &["load_yardsticks_per_object", "load_etcd_puts_per_object"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apiserver_that_dies_fails_what_it_was_asked() {
+    let (row, load) = disturbed_load_row("load_disturbed", "an_apiserver_that_dies_fails_what_it_was_asked").unwrap();
+    let act = Box::new(|| {
+        // The load has begun by then, and has seven seconds more.
+        std::thread::sleep(Duration::from_secs(1));
+        let restart = || faults().kill("kube-apiserver").and_then(|_| faults().restart("kube-apiserver", &|_| ()));
+        restart().map(drop).map_err(|error| error.to_string())
+    });
+    let record = judged(row, async |trial| {
+        trial.inject(Injection { phase: "load", share: 0.0, what: "kube-apiserver killed".to_owned(), act });
+        drive(trial, &load, DISTURBED_FIXTURE, None).await
+    });
+    let record = record.await.unwrap();
+    assert_missed(&record, &["load_error_share", "component_deaths"]);
+    // Its counters began again, so they say nothing of the load.
+    assert!(with(&record, Verdict::NoData).contains(&"server_counted_share"), "{}", record.reason);
+}
