@@ -31,7 +31,7 @@ pub fn print(text: &str) -> Result<()> {
 }
 
 /// A line on stderr.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     use std::io::Write as _;
     writeln!(std::io::stderr(), "{line}").ok();
 }

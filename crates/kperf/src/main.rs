@@ -2,11 +2,10 @@
 
 mod cli;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use kperf::{Exit, Result, lint, nodepool, print, runner, runnergroup};
+use kperf::{Exit, Result, lint, nodepool, print, runner, runnergroup, say};
 
 use crate::cli::{
     Cli, Command, NodepoolArgs, NodepoolCommand, ProfileCommand, RunnerCommand, RunnergroupArgs, RunnergroupCommand,
@@ -75,8 +74,4 @@ async fn nodepools(args: NodepoolArgs) -> Result<Exit> {
         NodepoolCommand::Delete { name } => nodepool::delete(&client, &name).await?,
     }
     Ok(Exit::Done)
-}
-
-fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").ok();
 }

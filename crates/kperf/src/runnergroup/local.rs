@@ -36,7 +36,11 @@ pub(super) fn start(group: &str, asked: &RunGroups) -> Result<()> {
     command
         .spawn()
         .map_err(|error| Error::Unsupported(format!("cannot start the runners of group {group}: {error}")))?;
-    say(&format!("group {group}: its runners are processes of this machine; what they say is in {}", log.display()));
+    say(&format!(
+        "group {group}: its runners are processes of this machine, which no affinity and no flow control of their own reach; \
+         what they say is in {}",
+        log.display()
+    ));
     Ok(())
 }
 
