@@ -1,5 +1,7 @@
 //! One trial: from a descriptor to a verdict.
 
+mod system;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
@@ -28,6 +30,7 @@ use crate::opening::{opening_record, run_dir, unsupported};
 use crate::phase::{self, Account, After, Before, PhaseSpec};
 use crate::scrape::Counters;
 use crate::series;
+use crate::supervise::Supervisor;
 use crate::watch::{Sink, Watch, WatchSpec};
 
 /// How often a phase looks at its count. How long it took comes from the stamps, not from the look.
@@ -84,6 +87,7 @@ pub struct Trial {
     requests: Arc<AtomicU64>,
     injections: Injections,
     fixtures: Fixtures,
+    supervisor: Option<Arc<Supervisor>>,
 }
 
 impl std::fmt::Debug for Trial {
@@ -201,6 +205,7 @@ impl Trial {
             requests,
             injections: Injections::default(),
             fixtures,
+            supervisor: None,
         };
         let begun = match trial.make_namespace().await {
             Ok(()) => trial.note_other_nodes().await,

@@ -26,6 +26,10 @@ pub struct Pin {
     pub version: String,
     /// The arguments that make it print its version.
     pub ask: Vec<String>,
+    /// The program on `PATH` that tells its version, for one that does not tell it itself. (Not part of what another pin
+    /// is known by in the cache.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The words that must stand in what it then prints.
     pub expect: String,
     /// The project's own build of it.
@@ -162,6 +166,7 @@ struct Tool {
     name: String,
     project: String,
     ask: Vec<String>,
+    by: Option<String>,
     expect: String,
     go: Option<GoTool>,
     cargo: Option<CargoPin>,
@@ -211,6 +216,7 @@ impl Tool {
             cargo: self.cargo,
             on_path: self.on_path,
             ask: self.ask,
+            by: self.by,
             name: self.name,
         })
     }

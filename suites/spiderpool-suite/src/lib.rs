@@ -1,2 +1,18 @@
-//! The driver of the Spiderpool performance test: many pods on as many addresses through create, rebuild, recover
-//! and delete, beside other IPAM plugins. Nothing is built yet; the README lists the document's claims.
+//! The driver of document 004: the Spiderpool performance test. Many pods on as many addresses through create, rebuild,
+//! recover and delete, beside other IPAM plugins; judged for speed, and for who got which address.
+
+pub mod addresses;
+pub mod attribution;
+pub mod cni;
+pub mod kinds;
+pub mod kubelet;
+pub mod machines;
+pub mod matrix;
+mod pods;
+pub mod plugin;
+pub mod pool;
+mod row;
+pub mod stages;
+pub mod system;
+
+pub use row::{ROWS_FILE, compare, matrix_row, parameters};

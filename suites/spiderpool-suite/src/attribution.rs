@@ -1,0 +1,65 @@
+//! What a phase cost the plugin: CPU of its long-lived processes and of those that ran for one request each, and how its
+//! requests went.
+
+use cluster::{Component, Process};
+use harness::Trial;
+use procfs::process::Process as ProcEntry;
+
+use crate::kubelet::{Attempt, Kubelets, Operation, errors, summary};
+use crate::plugin::Plugin;
+
+/// Kinds of errors that a record names.
+const NAMED: usize = 5;
+
+/// What was counted when a phase began.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    attempts: usize,
+    processes: Vec<(Process, f64)>,
+    children_cpu_s: f64,
+}
+
+impl Edge {
+    /// Counts now.
+    pub fn now(plugin: &dyn Plugin, kubelets: &Kubelets) -> Self {
+        Self {
+            attempts: kubelets.log().len(),
+            processes: plugin.processes().iter().filter_map(cpu).collect(),
+            children_cpu_s: children_cpu_s(),
+        }
+    }
+
+    /// Writes what came since into the record, as figures of `phase` with its `objects`.
+    pub fn record(&self, trial: &mut Trial, phase: &str, objects: u32, plugin: &dyn Plugin, kubelets: &Kubelets) {
+        let attempts: Vec<Attempt> = kubelets.log().since(self.attempts).to_vec();
+        let mut put = |what: &str, value: f64| trial.metric(&format!("{phase}_{what}"), value);
+        for (name, operation) in [("add", Operation::Add), ("del", Operation::Del)] {
+            let (took, failed) = summary(&attempts, operation);
+            put(&format!("{name}s"), took.n as f64);
+            put(&format!("failed_{name}s"), failed as f64);
+            let quantiles = [("p50", took.p50_ms), ("p90", took.p90_ms), ("p99", took.p99_ms), ("max", took.max_ms)];
+            for (quantile, value) in quantiles {
+                if let Some(value) = value {
+                    put(&format!("{name}_{quantile}_ms"), value);
+                }
+            }
+        }
+        let was = |process: &Process| self.processes.iter().find(|(known, _)| known == process).map_or(0.0, |(_, cpu)| *cpu);
+        let processes: f64 = plugin.processes().iter().filter_map(cpu).map(|(process, cpu)| cpu - was(&process)).sum();
+        let plugin_cpu_s = processes + children_cpu_s() - self.children_cpu_s;
+        put("plugin_cpu_ms_per_object", plugin_cpu_s * 1e3 / f64::from(objects.max(1)));
+        for (error, count) in errors(&attempts, NAMED) {
+            trial.note(format!("{phase}: {count} x {error}"));
+        }
+    }
+}
+
+fn cpu(component: &Component) -> Option<(Process, f64)> {
+    Some((component.process, component.process.usage()?.cpu_s))
+}
+
+/// CPU seconds of all children that have ended: the programs that ran for one request each.
+fn children_cpu_s() -> f64 {
+    let stat = ProcEntry::myself().and_then(|process| process.stat());
+    stat.map_or(0.0, |stat| (stat.cutime + stat.cstime) as f64 / procfs::ticks_per_second() as f64)
+}
