@@ -15,8 +15,6 @@ use tokio::sync::Semaphore;
 
 use crate::plugin::{Failure, INTERFACE, Sandbox};
 
-/// The network namespace that plugins are told of. None of them opens it.
-const NETNS: &str = "/proc/self/ns/net";
 /// Characters of an answer that are quoted.
 const QUOTED: usize = 300;
 
@@ -116,7 +114,8 @@ fn environment(command: &str, sandbox: &Sandbox, program: &Path) -> [(&'static s
     [
         ("CNI_COMMAND", command.to_owned()),
         ("CNI_CONTAINERID", container.clone()),
-        ("CNI_NETNS", NETNS.to_owned()),
+        // It is not there: IPAM plugins only look whether it is their own.
+        ("CNI_NETNS", format!("/var/run/netns/{container}")),
         ("CNI_IFNAME", INTERFACE.to_owned()),
         ("CNI_PATH", path),
         ("CNI_ARGS", args),
