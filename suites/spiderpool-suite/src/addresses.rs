@@ -60,6 +60,17 @@ pub struct Holder {
     pub addresses: Vec<IpAddr>,
 }
 
+/// What a pod's status shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// How often its containers were started again.
+    pub restarts: u32,
+    /// Whether the pod is being deleted: it shows its addresses still, but may have lost them.
+    pub leaving: bool,
+}
+
 /// How the records of a plugin and the living sandboxes differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -77,7 +88,8 @@ pub struct Addresses {
     held: HashMap<IpAddr, String>,
     holders: BTreeMap<String, Holder>,
     shown: HashMap<IpAddr, BTreeSet<String>>,
-    showing: HashMap<String, Vec<IpAddr>>,
+    showing: HashMap<String, Shown>,
+    lost: HashMap<String, u32>,
     counts: BTreeMap<Rule, usize>,
     breaches: Vec<Breach>,
 }
@@ -92,6 +104,7 @@ impl Addresses {
             holders: BTreeMap::new(),
             shown: HashMap::new(),
             showing: HashMap::new(),
+            lost: HashMap::new(),
             counts: BTreeMap::new(),
             breaches: Vec::new(),
         }
@@ -128,15 +141,16 @@ impl Addresses {
         }
     }
 
-    /// A pod shows addresses in its status. One that is being deleted shows them still, but may have lost them.
-    pub fn show(&mut self, pod: &str, addresses: Vec<IpAddr>, leaving: bool, at: Duration) {
-        if leaving || self.showing.get(pod).is_some_and(|shown| *shown != addresses) {
+    /// A pod's status shows this.
+    pub fn show(&mut self, pod: &str, shown: Shown, at: Duration) {
+        let stale = self.lost.get(pod).is_some_and(|restarts| *restarts >= shown.restarts);
+        if self.showing.get(pod).is_some_and(|known| *known != shown) {
             self.hide(pod);
         }
-        if leaving || addresses.is_empty() || self.showing.contains_key(pod) {
+        if stale || shown.leaving || shown.addresses.is_empty() || self.showing.contains_key(pod) {
             return;
         }
-        for address in &addresses {
+        for address in &shown.addresses {
             let others = self.shown.entry(*address).or_default();
             let other = others.first().cloned();
             others.insert(pod.to_owned());
@@ -144,12 +158,22 @@ impl Addresses {
                 self.breach(Rule::ShownOnce, at, format!("{pod} shows {address}, and so does {other}"));
             }
         }
-        self.showing.insert(pod.to_owned(), addresses);
+        self.showing.insert(pod.to_owned(), shown);
+    }
+
+    /// All machines lost power: until their containers are started again, statuses show addresses of nobody who lives.
+    pub fn power_lost(&mut self) {
+        let pods: Vec<(String, u32)> =
+            self.showing.iter().map(|(pod, shown)| (pod.clone(), shown.restarts)).collect();
+        for (pod, restarts) in pods {
+            self.hide(&pod);
+            self.lost.insert(pod, restarts);
+        }
     }
 
     /// A pod is gone.
     pub fn hide(&mut self, pod: &str) {
-        for address in self.showing.remove(pod).unwrap_or_default() {
+        for address in self.showing.remove(pod).unwrap_or_default().addresses {
             if let Some(pods) = self.shown.get_mut(&address) {
                 pods.remove(pod);
             }
@@ -252,21 +276,36 @@ mod tests {
         assert_eq!(account.breaches(), []);
     }
 
+    fn shown(restarts: u32, leaving: bool) -> Shown {
+        Shown { addresses: vec!["10.60.0.10".parse().unwrap()], restarts, leaving }
+    }
+
     #[test]
     fn two_pods_that_show_one_address_are_found_unless_one_is_leaving() {
-        let address = vec!["10.60.0.10".parse().unwrap()];
         let mut account = dual();
-        account.show("a", address.clone(), false, at(1));
-        account.show("a", address.clone(), true, at(2));
-        account.show("b", address.clone(), false, at(3));
+        account.show("a", shown(0, false), at(1));
+        account.show("a", shown(0, true), at(2));
+        account.show("b", shown(0, false), at(3));
+        account.show("b", shown(0, false), at(4));
         assert_eq!(account.count(Rule::ShownOnce), 0);
-        account.show("b", address.clone(), false, at(4));
-        account.show("c", address.clone(), false, at(5));
+        account.show("c", shown(0, false), at(5));
         assert_eq!(account.count(Rule::ShownOnce), 1);
         assert_eq!(account.breaches()[0].to_string(), "c shows 10.60.0.10, and so does b at +5.000 s");
         account.hide("c");
         account.hide("b");
-        account.show("d", address, false, at(6));
+        account.show("d", shown(0, false), at(6));
+        assert_eq!(account.count(Rule::ShownOnce), 1);
+    }
+
+    #[test]
+    fn what_a_pod_without_power_shows_is_nobodys_until_its_containers_start_again() {
+        let mut account = dual();
+        account.show("a", shown(0, false), at(1));
+        account.power_lost();
+        account.show("a", shown(0, false), at(2));
+        account.show("b", shown(0, false), at(3));
+        assert_eq!(account.count(Rule::ShownOnce), 0);
+        account.show("a", shown(1, false), at(4));
         assert_eq!(account.count(Rule::ShownOnce), 1);
     }
 

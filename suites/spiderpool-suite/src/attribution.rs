@@ -6,7 +6,7 @@ use harness::Trial;
 use procfs::process::Process as ProcEntry;
 
 use crate::kubelet::{Attempt, Kubelets, Operation, errors, summary};
-use crate::plugin::Plugin;
+use crate::plugin::{Figures, Plugin};
 
 /// Kinds of errors that a record names.
 const NAMED: usize = 5;
@@ -17,12 +17,14 @@ pub struct Edge {
     attempts: usize,
     processes: Vec<(Process, f64)>,
     children_cpu_s: f64,
+    figures: Figures,
 }
 
 impl Edge {
     /// Counts now.
-    pub fn now(plugin: &dyn Plugin, kubelets: &Kubelets) -> Self {
+    pub async fn now(plugin: &dyn Plugin, kubelets: &Kubelets) -> Self {
         Self {
+            figures: plugin.figures().await,
             attempts: kubelets.log().len(),
             processes: plugin.processes().iter().filter_map(cpu).collect(),
             children_cpu_s: children_cpu_s(),
@@ -30,7 +32,8 @@ impl Edge {
     }
 
     /// Writes what came since into the record, as figures of `phase` with its `objects`.
-    pub fn record(&self, trial: &mut Trial, phase: &str, objects: u32, plugin: &dyn Plugin, kubelets: &Kubelets) {
+    pub async fn record(&self, trial: &mut Trial, phase: &str, objects: u32, plugin: &dyn Plugin, kubelets: &Kubelets) {
+        let now = Self::now(plugin, kubelets).await;
         let attempts: Vec<Attempt> = kubelets.log().since(self.attempts).to_vec();
         let mut put = |what: &str, value: f64| trial.metric(&format!("{phase}_{what}"), value);
         for (name, operation) in [("add", Operation::Add), ("del", Operation::Del)] {
@@ -44,10 +47,19 @@ impl Edge {
                 }
             }
         }
-        let was = |process: &Process| self.processes.iter().find(|(known, _)| known == process).map_or(0.0, |(_, cpu)| *cpu);
-        let processes: f64 = plugin.processes().iter().filter_map(cpu).map(|(process, cpu)| cpu - was(&process)).sum();
-        let plugin_cpu_s = processes + children_cpu_s() - self.children_cpu_s;
+        // A process that was started meanwhile has spent everything since.
+        let was = |process| self.processes.iter().find(|(known, _)| known == process).map_or(0.0, |(_, cpu)| *cpu);
+        let processes: f64 = now.processes.iter().map(|(process, cpu)| cpu - was(process)).sum();
+        let plugin_cpu_s = processes + now.children_cpu_s - self.children_cpu_s;
         put("plugin_cpu_ms_per_object", plugin_cpu_s * 1e3 / f64::from(objects.max(1)));
+        for (counter, value) in &now.figures.counters {
+            // Counters of agents that were started again begin at zero.
+            let before = self.figures.counters.get(counter).copied().filter(|before| before <= value).unwrap_or(0.0);
+            put(counter, value - before);
+        }
+        for (gauge, value) in &now.figures.gauges {
+            put(gauge, *value);
+        }
         for (error, count) in errors(&attempts, NAMED) {
             trial.note(format!("{phase}: {count} x {error}"));
         }

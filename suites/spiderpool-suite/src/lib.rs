@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod attribution;
 pub mod cni;
+pub mod exhaustion;
 pub mod kinds;
 pub mod kubelet;
 pub mod machines;
@@ -11,8 +12,10 @@ pub mod matrix;
 mod pods;
 pub mod plugin;
 pub mod pool;
+mod rig;
 mod row;
 pub mod stages;
 pub mod system;
 
-pub use row::{ROWS_FILE, compare, matrix_row, parameters};
+pub use rig::Interpose;
+pub use row::{DISTURBED_FIXTURE, ROWS_FILE, compare, disturbed_row, matrix_row, parameters};

@@ -4,6 +4,7 @@ mod host_local;
 mod spiderpool;
 mod whereabouts;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use cluster::Component;
@@ -68,6 +69,11 @@ pub trait Plugin: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What it counts by itself, as figures for the record.
+    fn figures(&self) -> BoxFuture<'_, Figures> {
+        Box::pin(async { Figures::default() })
+    }
+
     /// All nodes lose power: what runs on them dies.
     fn power_off(&self) {}
 
@@ -75,6 +81,15 @@ pub trait Plugin: Send + Sync + 'static {
     fn power_on(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async { Ok(()) })
     }
+}
+
+/// What a plugin counts by itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// What only grows: a phase's share is a difference.
+    pub counters: BTreeMap<String, f64>,
+    /// What is as it is.
+    pub gauges: BTreeMap<String, f64>,
 }
 
 /// A plugin's own records.

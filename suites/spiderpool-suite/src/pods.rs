@@ -5,41 +5,55 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cluster::RUN_LABEL;
 use harness::{Account, Change, Object, Sink};
 use measure::Seen;
 use measure::ledger::CohortId;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, Shown};
 use crate::kubelet::News;
 use crate::stages::{GONE, INTENDED, OBSERVED, RUNNING, RUNNING_AGAIN, SCHEDULED};
 
 /// Label of a pod: its Deployment.
 const APP: &str = "app";
 
+/// A Deployment with those of its pods that belong to one generation.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    pub(crate) name: String,
+    pub(crate) replicas: u32,
+    pub(crate) cohort: CohortId,
+}
+
 /// The pods that one phase of a trial brings, by their Deployment.
 #[derive(Clone, Debug)]
-pub(crate) struct Generation(BTreeMap<String, CohortId>);
+pub(crate) struct Generation(BTreeMap<String, App>);
 
 impl Generation {
-    /// Opens a cohort for each of `apps`, which should have `replicas` pods.
-    pub(crate) fn open(account: &Account, apps: &[String], number: u32, replicas: u32) -> Self {
-        let cohorts = apps.iter().map(|app| {
-            let name = format!("{app} generation {number}");
-            (app.clone(), account.ledger().cohort(&name, replicas as usize))
-        });
-        Self(cohorts.collect())
+    /// Opens a cohort for each of `apps`, which should have so many pods.
+    pub(crate) fn open(account: &Account, apps: &[(String, u32)], number: u32) -> Self {
+        let app = |(name, replicas): &(String, u32)| {
+            let cohort = account.ledger().cohort(&format!("{name} generation {number}"), *replicas as usize);
+            (name.clone(), App { name: name.clone(), replicas: *replicas, cohort })
+        };
+        Self(apps.iter().map(app).collect())
     }
 
-    /// Each Deployment with its cohort.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, CohortId)> {
-        self.0.iter().map(|(app, cohort)| (app.as_str(), *cohort))
+    /// Its Deployments.
+    pub(crate) fn apps(&self) -> Vec<App> {
+        self.0.values().cloned().collect()
+    }
+
+    /// The Deployments with these names.
+    pub(crate) fn named(&self, names: &[&str]) -> Vec<App> {
+        self.0.values().filter(|app| names.contains(&app.name.as_str())).cloned().collect()
     }
 
     /// Its cohorts.
     pub(crate) fn cohorts(&self) -> Vec<CohortId> {
-        self.0.values().copied().collect()
+        self.0.values().map(|app| app.cohort).collect()
     }
 }
 
@@ -57,7 +71,7 @@ impl Sink for PodSink {
     fn change(&mut self, change: Change, object: &Object<'_>, at: Duration, seen: Seen) {
         let app = object.metadata.labels.get(APP).map_or("", |app| app);
         let generation = self.generations.get(self.current.load(Ordering::SeqCst));
-        let Some(cohort) = generation.and_then(|generation| generation.0.get(app)).copied() else { return };
+        let Some(cohort) = generation.and_then(|generation| generation.0.get(app)).map(|app| app.cohort) else { return };
         let (name, leaving) = (&object.metadata.name, object.metadata.deletion_timestamp.is_some());
         {
             let mut ledger = self.account.ledger();
@@ -85,8 +99,10 @@ impl Sink for PodSink {
                 News::Gone(uid)
             }
             Change::Present => {
-                let shown = object.status.pod_ips.iter().filter_map(|shown| shown.ip.parse().ok());
-                addresses.show(name, shown.collect(), leaving, at);
+                let ips = object.status.pod_ips.iter().filter_map(|shown| shown.ip.parse().ok());
+                let restarts = object.status.containers.iter().map(|container| container.restart_count).max();
+                let shown = Shown { addresses: ips.collect(), restarts: restarts.unwrap_or(0), leaving };
+                addresses.show(name, shown, at);
                 News::Pod { name: name.to_string(), uid, node: object.spec.node_name.to_string(), leaving }
             }
         };
@@ -100,13 +116,8 @@ impl Sink for PodSink {
     }
 }
 
-/// A Deployment whose pods go to the machines with `machine` among their labels.
-pub(crate) fn deployment(
-    app: &str,
-    replicas: u32,
-    labels: &BTreeMap<String, String>,
-    machine: (&str, &str),
-) -> Value {
+/// A Deployment whose pods go to the machines of the trial.
+pub(crate) fn deployment(app: &str, replicas: u32, labels: &BTreeMap<String, String>) -> Value {
     let mut of_pod = labels.clone();
     of_pod.insert(APP.to_owned(), app.to_owned());
     json!({
@@ -119,7 +130,7 @@ pub(crate) fn deployment(
             "template": {
                 "metadata": {"labels": of_pod},
                 "spec": {
-                    "nodeSelector": {machine.0: machine.1},
+                    "nodeSelector": {RUN_LABEL: labels.get(RUN_LABEL)},
                     "containers": [{"name": "pause", "image": "pause"}],
                 },
             },

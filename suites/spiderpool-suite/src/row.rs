@@ -7,12 +7,13 @@ use record::{Document, Published};
 use crate::matrix::{Matrix, drive};
 use crate::system::{Families, PluginName};
 
+/// Variable with the descriptor of the cluster that disturbed rows have to themselves.
+pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
 /// The name of the parameters' file in messages.
 pub const ROWS_FILE: &str = "suites/spiderpool-suite/parameters.toml";
 const PARAMETERS: &str = include_str!("../parameters.toml");
 const BUDGETS_FILE: &str = "suites/spiderpool-suite/budgets.toml";
 const BUDGETS: &str = include_str!("../budgets.toml");
-const FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK";
 const PHASES: [&str; 4] = ["create", "rebuild", "recover", "delete"];
 
 const DEVIATIONS: [&str; 9] = [
@@ -38,11 +39,24 @@ pub fn parameters() -> Result<Rows, Error> {
     Ok(Rows::parse(ROWS_FILE, PARAMETERS)?)
 }
 
-/// The row of the document's matrix called `test`.
+/// The row called `test`, on the fixture that every measuring row shares.
 ///
 /// # Errors
 /// When the row is unknown, a file is malformed, or an override does not fit.
 pub fn matrix_row(test: &str) -> Result<(Row, Matrix), Error> {
+    row(test, "KUBEDYNO_FIXTURE_KWOK", None)
+}
+
+/// A row on the cluster that may be broken, for a test that disturbs it and then looks at the verdict. Its record lies
+/// in the directory `disturbed/<test>` of the run, apart from the results.
+///
+/// # Errors
+/// As [`matrix_row`].
+pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, Matrix), Error> {
+    self::row(row, DISTURBED_FIXTURE, Some(format!("disturbed/{test}")))
+}
+
+fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Matrix), Error> {
     let sets = Context::from_env()?.sets;
     let rows = parameters()?;
     let (matrix, parameters, overridden) = rows.row::<Matrix>(ROWS_FILE, test, &sets)?;
@@ -54,7 +68,7 @@ pub fn matrix_row(test: &str) -> Result<(Row, Matrix), Error> {
     let row = Row {
         suite: env!("CARGO_PKG_NAME"),
         test: test.to_owned(),
-        fixture: FIXTURE,
+        fixture,
         document: Document {
             title: "Spiderpool performance test".to_owned(),
             name: "004-spiderpool-performance".to_owned(),
@@ -63,7 +77,7 @@ pub fn matrix_row(test: &str) -> Result<(Row, Matrix), Error> {
         deviations: DEVIATIONS.into_iter().chain(own).map(str::to_owned).collect(),
         deviations_of_our_clusters: vec![OF_OUR_CLUSTERS.to_owned()],
         published: published(&matrix),
-        aside: None,
+        aside,
         kubeconfig: None,
         budgets: Budgets::parse(BUDGETS_FILE, BUDGETS)?,
         parameters,
@@ -78,7 +92,7 @@ pub fn matrix_row(test: &str) -> Result<(Row, Matrix), Error> {
 /// Unless the verdict passes, with the sentence that explains it: that is how a test fails.
 pub async fn compare(row: Row, matrix: &Matrix) {
     let name = format!("{} {}", row.suite, row.test);
-    let record = match judged(row, async |trial| drive(trial, matrix).await).await {
+    let record = match judged(row, async |trial| drive(trial, matrix, None).await).await {
         Ok(record) => record,
         Err(error) => panic!("{name}: could not run: {error}"),
     };

@@ -2,23 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
+mod disturbed;
+mod soak;
+
+use harness::run;
 use rstest::rstest;
-use spiderpool_suite::{compare, matrix_row};
+use spiderpool_suite::{compare, exhaustion, matrix_row};
 
 /// "Test the IPv4 single stack and the IPv4/IPv6 dual stack … one Deployment with 1,000 replicas … 100 Deployments with 10."
 #[rstest]
 #[case::host_local_v4_1x100("host_local_v4_1x100")]
-#[case::host_local_v4_10x10("host_local_v4_10x10")]
-#[case::host_local_dual_1x100("host_local_dual_1x100")]
-#[case::host_local_dual_10x10("host_local_dual_10x10")]
 #[case::spiderpool_v4_1x100("spiderpool_v4_1x100")]
-#[case::spiderpool_v4_10x10("spiderpool_v4_10x10")]
-#[case::spiderpool_dual_1x100("spiderpool_dual_1x100")]
 #[case::spiderpool_dual_10x10("spiderpool_dual_10x10")]
-#[case::whereabouts_v4_1x20("whereabouts_v4_1x20")]
-#[case::whereabouts_v4_10x2("whereabouts_v4_10x2")]
-#[case::whereabouts_dual_1x20("whereabouts_dual_1x20")]
-#[case::whereabouts_dual_10x2("whereabouts_dual_10x2")]
+#[case::whereabouts_v4_1x10("whereabouts_v4_1x10")]
 #[case::host_local_v4_1x1000_published("host_local_v4_1x1000_published")]
 #[case::host_local_v4_100x10_published("host_local_v4_100x10_published")]
 #[case::host_local_dual_1x1000_published("host_local_dual_1x1000_published")]
@@ -35,4 +31,13 @@ use spiderpool_suite::{compare, matrix_row};
 async fn matrix(#[case] test: &str) {
     let (row, matrix) = matrix_row(test).unwrap();
     compare(row, &matrix).await;
+}
+
+/// "In a limited range of addresses, pods that are created at the same time compete for them."
+#[rstest]
+#[case::spiderpool_exhausted("spiderpool_exhausted")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_too_few(#[case] test: &str) {
+    let (row, matrix) = matrix_row(test).unwrap();
+    run(row, async |trial| exhaustion::drive(trial, &matrix).await).await;
 }

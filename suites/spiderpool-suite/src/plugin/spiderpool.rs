@@ -4,21 +4,24 @@
 mod agent;
 mod certificate;
 mod controller;
+mod metrics;
 mod objects;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cluster::Component;
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::{BoxFuture, join_all, try_join_all};
 use harness::{Error, Program, Service, Supervisor};
 use kube::Client;
 
-use crate::plugin::{Failure, Plugin, Records, Sandbox};
+use crate::plugin::{Failure, Figures, Plugin, Records, Sandbox};
 use crate::pool::Pool;
 
+use agent::Agent;
 pub use objects::KINDS;
 
 /// How long an agent or the controller may take to be ready.
@@ -36,7 +39,7 @@ pub struct Settings {
     /// The trial's namespace, in which it believes to run.
     pub namespace: String,
     /// Labels of everything that it is given.
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// The nodes.
     pub nodes: Vec<String>,
     /// The pools.
@@ -53,7 +56,7 @@ pub struct Spiderpool {
     client: Client,
     supervisor: Arc<Supervisor>,
     controller: Mutex<Service>,
-    agents: Mutex<Vec<Service>>,
+    agents: Mutex<Vec<Agent>>,
 }
 
 impl std::fmt::Debug for Spiderpool {
@@ -128,11 +131,23 @@ impl Plugin for Spiderpool {
     fn processes(&self) -> Vec<Component> {
         let controller = lock(&self.controller).component().clone();
         let agents = lock(&self.agents);
-        std::iter::once(controller).chain(agents.iter().map(|agent| agent.component().clone())).collect()
+        std::iter::once(controller).chain(agents.iter().map(|agent| agent.service.component().clone())).collect()
+    }
+
+    fn figures(&self) -> BoxFuture<'_, Figures> {
+        Box::pin(async {
+            let ports: Vec<u16> = lock(&self.agents).iter().map(|agent| agent.metrics).collect();
+            let mut all = Figures::default();
+            for Figures { counters, gauges } in join_all(ports.into_iter().map(metrics::read)).await {
+                counters.into_iter().for_each(|(name, value)| *all.counters.entry(name).or_insert(0.0) += value);
+                gauges.into_iter().for_each(|(name, value)| *all.gauges.entry(name).or_insert(0.0) += value);
+            }
+            all
+        })
     }
 
     fn power_off(&self) {
-        lock(&self.agents).iter_mut().for_each(Service::kill);
+        lock(&self.agents).iter_mut().for_each(|agent| agent.service.kill());
     }
 
     fn power_on(&self) -> BoxFuture<'_, Result<(), Error>> {

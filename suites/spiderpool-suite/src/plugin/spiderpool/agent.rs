@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use harness::{Error, Launch, Service, Supervisor};
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use super::{Settings, free_port};
@@ -21,6 +22,15 @@ use crate::plugin::{Failure, INTERFACE, Sandbox};
 const PATIENCE: Duration = Duration::from_secs(100);
 /// Characters of an answer that are quoted.
 const QUOTED: usize = 300;
+
+/// A running agent.
+#[derive(Debug)]
+pub(super) struct Agent {
+    /// Its process.
+    pub(super) service: Service,
+    /// The port of its metrics.
+    pub(super) metrics: u16,
+}
 
 #[derive(Deserialize)]
 struct Added {
@@ -39,27 +49,29 @@ pub(super) fn start(
     node: &str,
     config: &Path,
     supervisor: &Supervisor,
-) -> Result<Service, Error> {
+) -> Result<Agent, Error> {
     let name = format!("spiderpool-agent-{n}");
+    let metrics = free_port()?;
     let env = [
         ("KUBECONFIG", settings.kubeconfig.display().to_string()),
         ("SPIDERPOOL_POD_NAMESPACE", settings.namespace.clone()),
         ("SPIDERPOOL_POD_NAME", name.clone()),
         ("SPIDERPOOL_NODE_NAME", node.to_owned()),
         ("SPIDERPOOL_HEALTH_PORT", free_port()?.to_string()),
-        ("SPIDERPOOL_METRIC_HTTP_PORT", free_port()?.to_string()),
+        ("SPIDERPOOL_METRIC_HTTP_PORT", metrics.to_string()),
         ("SPIDERPOOL_GOPS_LISTEN_PORT", String::new()),
         ("SPIDERPOOL_ENABLED_METRIC", "true".to_owned()),
         // Without one, no pool fits the first interface (`selectByPod` in `pkg/ipam/allocate.go`).
         ("MULTUS_CLUSTER_NETWORK", "kube-system/default".to_owned()),
     ];
-    supervisor.launch(&Launch {
+    let service = supervisor.launch(&Launch {
         name,
         program: settings.agent.used.path.clone(),
         args: ["daemon", "--config-path"].map(str::to_owned).into_iter().chain([config.display().to_string()]).collect(),
         env: env.map(|(name, value)| (name.to_owned(), value)).into(),
         log: settings.directory.join(format!("agent-{n}.log")),
-    })
+    })?;
+    Ok(Agent { service, metrics })
 }
 
 /// Whether an agent answers.
@@ -113,22 +125,30 @@ async fn ask(socket: &Path, method: Method, path: &str, body: &Value) -> Result<
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| Failure::Unreachable(error.to_string()))?;
-    let exchange = async {
-        let unreachable = |error: String| Failure::Unreachable(format!("{}: {error}", file_name(socket)));
+    let unreachable = |error: String| Failure::Unreachable(format!("{}: {error}", file_name(socket)));
+    let answer = async {
         let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(error.to_string()))?;
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| unreachable(error.to_string()))?;
-        let driver = tokio::spawn(connection);
-        let response = sender.send_request(request).await.map_err(|error| unreachable(error.to_string()))?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| unreachable(error.to_string()))?.to_bytes();
-        driver.abort();
+        let (status, body) = exchange(stream, request).await.map_err(|error| unreachable(error.to_string()))?;
         match status.is_success() {
             true => Ok(body),
             false => Err(Failure::Refused(format!("{}: {}", status.as_u16(), quote(&body)))),
         }
     };
-    tokio::time::timeout(PATIENCE, exchange).await.unwrap_or(Err(Failure::Silent(PATIENCE.as_secs())))
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or(Err(Failure::Silent(PATIENCE.as_secs())))
+}
+
+/// One request on a connection of its own, with its whole answer.
+pub(super) async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), hyper::Error> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    driver.abort();
+    Ok((status, body))
 }
 
 fn file_name(path: &Path) -> String {

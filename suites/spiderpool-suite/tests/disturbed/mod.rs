@@ -1,0 +1,118 @@
+//! Each check of addresses can fail: a plugin that misbehaves is put between the kubelets and a real one, and the verdict
+//! says what it did.
+//!
+//! These rows run on a cluster of their own. Their records lie in `disturbed/` of the run, apart from its results.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use harness::{Error, judged};
+use measure::Verdict;
+use record::Trial;
+use rstest::rstest;
+use spiderpool_suite::disturbed_row;
+use spiderpool_suite::matrix::drive;
+use spiderpool_suite::plugin::{Failure, Plugin, Records, Sandbox};
+use spiderpool_suite::pool::Family;
+
+/// What a plugin does wrong, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mischief {
+    /// It gives the second sandbox the addresses of the first.
+    GivesTwice,
+    /// It gives the gateway.
+    GivesTheGateway,
+    /// It gives no IPv6 address.
+    GivesOneFamily,
+    /// It says that it has released a sandbox, and has not.
+    KeepsOne,
+    /// One of its records is lost.
+    ForgetsOne,
+    /// Its records contradict themselves.
+    Contradicts,
+}
+
+struct Misbehaving {
+    plugin: Arc<dyn Plugin>,
+    mischief: Mischief,
+    adds: AtomicUsize,
+    dels: AtomicUsize,
+    first: Mutex<Vec<IpAddr>>,
+}
+
+impl Plugin for Misbehaving {
+    fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+        Box::pin(async move {
+            let mut given = self.plugin.add(sandbox).await?;
+            let nth = self.adds.fetch_add(1, Ordering::SeqCst);
+            if nth == 0 {
+                self.first.lock().unwrap().clone_from(&given);
+            }
+            match self.mischief {
+                Mischief::GivesTwice if nth == 1 => given.clone_from(&self.first.lock().unwrap()),
+                Mischief::GivesTheGateway if nth == 1 => given[0] = Family::V4.gateway(),
+                Mischief::GivesOneFamily if nth == 1 => given.retain(IpAddr::is_ipv4),
+                _ => {}
+            }
+            Ok(given)
+        })
+    }
+
+    fn del<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Option<Failure>, Failure>> {
+        let first = self.dels.fetch_add(1, Ordering::SeqCst) == 0;
+        match first && self.mischief == Mischief::KeepsOne {
+            true => Box::pin(async { Ok(None) }),
+            false => self.plugin.del(sandbox),
+        }
+    }
+
+    fn records(&self) -> BoxFuture<'_, Result<Records, Error>> {
+        Box::pin(async {
+            let mut records = self.plugin.records().await?;
+            match self.mischief {
+                Mischief::ForgetsOne => drop(records.records.pop()),
+                Mischief::Contradicts => records.contradictions.push("a count is not that of its entries".to_owned()),
+                _ => {}
+            }
+            Ok(records)
+        })
+    }
+}
+
+async fn disturbed(test: &str, mischief: Option<Mischief>) -> Trial {
+    let (row, matrix) = disturbed_row("checks_disturbed", test).unwrap();
+    let interpose = mischief.map(|mischief| {
+        let misbehaving = move |plugin| -> Arc<dyn Plugin> {
+            let (adds, dels, first) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::default());
+            Arc::new(Misbehaving { plugin, mischief, adds, dels, first })
+        };
+        Box::new(misbehaving) as spiderpool_suite::Interpose
+    });
+    judged(row, async |trial| drive(trial, &matrix, interpose).await).await.unwrap()
+}
+
+/// The control: what follows is the work of the plugin, not of the row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_found_when_the_plugin_is_right() {
+    let record = disturbed("nothing_is_found_when_the_plugin_is_right", None).await;
+    assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
+}
+
+#[rstest]
+#[case::one_address_for_two(Mischief::GivesTwice, &["addresses_held_twice", "addresses_shown_twice"])]
+#[case::the_gateway(Mischief::GivesTheGateway, &["addresses_outside_pools"])]
+#[case::one_family_of_two(Mischief::GivesOneFamily, &["pods_without_one_address_a_family"])]
+#[case::an_address_that_is_kept(Mischief::KeepsOne, &["addresses_leaked"])]
+#[case::a_record_that_is_lost(Mischief::ForgetsOne, &["addresses_in_no_record"])]
+#[case::records_that_contradict_themselves(Mischief::Contradicts, &["contradictions_in_records"])]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_misbehaves_is_found(#[case] mischief: Mischief, #[case] missed: &[&str]) {
+    let record = disturbed(&format!("{mischief:?}"), Some(mischief)).await;
+    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
+    for metric in missed {
+        let budget = record.budgets.iter().find(|budget| budget.metric == *metric).unwrap();
+        assert_eq!(budget.verdict, Verdict::Fail, "{}: {:?}", record.reason, record.notes);
+    }
+}
