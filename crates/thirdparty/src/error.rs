@@ -49,7 +49,9 @@ pub enum Error {
         fix: String,
     },
     /// Where the module of a program is cannot be told.
-    #[error("the Go module of {pin} is not to be found: {why}\nfix: install Go and let it reach a module proxy (GOPROXY)")]
+    #[error(
+        "the Go module of {pin} is not to be found: {why}\nfix: install Go and let it reach a module proxy (GOPROXY)"
+    )]
     NoModule {
         /// The program.
         pin: String,

@@ -199,7 +199,8 @@ impl Thirdparty {
     /// When nothing is pinned under the name, it is built from no Go module, or Go cannot tell.
     pub fn module(&self, name: &str) -> Result<PathBuf, Error> {
         let pin = self.pin(name)?;
-        let go = pin.go.as_ref().ok_or_else(|| Error::NoModule { pin: pin.to_string(), why: "none is pinned".into() })?;
+        let go =
+            pin.go.as_ref().ok_or_else(|| Error::NoModule { pin: pin.to_string(), why: "none is pinned".into() })?;
         go::module(go, &self.modules, &self.environment)
             .map_err(|error| Error::NoModule { pin: pin.to_string(), why: chain(&error) })
     }

@@ -163,8 +163,7 @@ impl Addresses {
 
     /// All machines lost power: until their containers are started again, statuses show addresses of nobody who lives.
     pub fn power_lost(&mut self) {
-        let pods: Vec<(String, u32)> =
-            self.showing.iter().map(|(pod, shown)| (pod.clone(), shown.restarts)).collect();
+        let pods: Vec<(String, u32)> = self.showing.iter().map(|(pod, shown)| (pod.clone(), shown.restarts)).collect();
         for (pod, restarts) in pods {
             self.hide(&pod);
             self.lost.insert(pod, restarts);
@@ -194,7 +193,8 @@ impl Addresses {
     pub fn difference(&self, records: &[Record]) -> Difference {
         let of = |record: &Record| {
             self.holders.values().any(|holder| {
-                let known = |theirs: &Option<String>, ours: &String| theirs.as_ref().is_none_or(|theirs| theirs == ours);
+                let known =
+                    |theirs: &Option<String>, ours: &String| theirs.as_ref().is_none_or(|theirs| theirs == ours);
                 holder.addresses.contains(&record.address)
                     && known(&record.pod, &holder.pod)
                     && known(&record.container, &holder.container)

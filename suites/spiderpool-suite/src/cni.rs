@@ -174,8 +174,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::a_result(r#"cat >/dev/null; echo '{"ips":[{"address":"10.0.0.2/16"},{"address":"fd00::2/64"}]}'"#, Ok("10.0.0.2 fd00::2"))]
-    #[case::told_by_the_environment(r#"echo "{\"ips\":[{\"address\":\"10.0.0.${#CNI_COMMAND}/16\"}]}""#, Ok("10.0.0.3"))]
+    #[case::a_result(
+        r#"cat >/dev/null; echo '{"ips":[{"address":"10.0.0.2/16"},{"address":"fd00::2/64"}]}'"#,
+        Ok("10.0.0.2 fd00::2")
+    )]
+    #[case::told_by_the_environment(
+        r#"echo "{\"ips\":[{\"address\":\"10.0.0.${#CNI_COMMAND}/16\"}]}""#,
+        Ok("10.0.0.3")
+    )]
     #[case::a_refusal(r#"echo '{"code":11,"msg":"pool is full","details":""}'; exit 1"#, Err("pool is full [code 11]"))]
     #[case::garbage("echo oops", Err("no answer that can be understood: `oops`"))]
     #[case::garbage_and_a_failure("echo oops >&2; exit 2", Err("no answer that can be understood: `oops`"))]

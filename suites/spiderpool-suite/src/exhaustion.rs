@@ -64,9 +64,11 @@ async fn exhaust(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
 async fn refused(kubelets: &Kubelets, since: usize) -> Result<()> {
     let until = tokio::time::Instant::now() + REFUSED_WITHIN;
     loop {
-        let refused = kubelets.log().since(since).iter().any(|attempt| {
-            attempt.operation == Operation::Add && attempt.error.is_some()
-        });
+        let refused = kubelets
+            .log()
+            .since(since)
+            .iter()
+            .any(|attempt| attempt.operation == Operation::Add && attempt.error.is_some());
         if refused {
             return Ok(());
         }

@@ -94,13 +94,19 @@ pub async fn drive(trial: &mut Trial, row: &Matrix, interpose: Option<Interpose>
 /// "Record how long it takes until all pods are Running."
 async fn create(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
     let first = rig.generations[0].clone();
-    let spec = rig.spec("create", first.cohorts(), Goal::Expected, (INTENDED, RUNNING), &[
-        (INTENDED, OBSERVED),
-        (OBSERVED, SCHEDULED),
-        (SCHEDULED, ADDRESSED),
-        (ADDRESSED, RUNNING),
+    let spec = rig.spec(
+        "create",
+        first.cohorts(),
+        Goal::Expected,
         (INTENDED, RUNNING),
-    ]);
+        &[
+            (INTENDED, OBSERVED),
+            (OBSERVED, SCHEDULED),
+            (SCHEDULED, ADDRESSED),
+            (ADDRESSED, RUNNING),
+            (INTENDED, RUNNING),
+        ],
+    );
     let edge = rig.edge().await;
     trial.phase(spec, rig.create(&first.apps())).await?;
     rig.over(trial, "create", &edge).await
@@ -131,11 +137,13 @@ async fn rebuild(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
 /// "All nodes are powered off and on again." The clock starts at power-on.
 async fn recover(trial: &mut Trial, rig: &mut Rig, outage: Duration) -> Result<()> {
     let second = rig.generations[1].cohorts();
-    let spec = rig.spec("recover", second.clone(), Goal::AllSeen, (POWER_LOST, RUNNING_AGAIN), &[
-        (POWER_LOST, ADDRESSED_AGAIN),
-        (ADDRESSED_AGAIN, RUNNING_AGAIN),
+    let spec = rig.spec(
+        "recover",
+        second.clone(),
+        Goal::AllSeen,
         (POWER_LOST, RUNNING_AGAIN),
-    ]);
+        &[(POWER_LOST, ADDRESSED_AGAIN), (ADDRESSED_AGAIN, RUNNING_AGAIN), (POWER_LOST, RUNNING_AGAIN)],
+    );
     rig.plugin.processes().iter().for_each(|component| trial.expect_death(component.process));
     rig.machines.power_off().await?;
     rig.plugin.power_off();

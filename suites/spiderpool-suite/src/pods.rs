@@ -71,7 +71,9 @@ impl Sink for PodSink {
     fn change(&mut self, change: Change, object: &Object<'_>, at: Duration, seen: Seen) {
         let app = object.metadata.labels.get(APP).map_or("", |app| app);
         let generation = self.generations.get(self.current.load(Ordering::SeqCst));
-        let Some(cohort) = generation.and_then(|generation| generation.0.get(app)).map(|app| app.cohort) else { return };
+        let Some(cohort) = generation.and_then(|generation| generation.0.get(app)).map(|app| app.cohort) else {
+            return;
+        };
         let (name, leaving) = (&object.metadata.name, object.metadata.deletion_timestamp.is_some());
         {
             let mut ledger = self.account.ledger();

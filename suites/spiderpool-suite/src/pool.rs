@@ -78,9 +78,7 @@ impl Pool {
 
     /// Whether an address may be given.
     pub fn allows(&self, address: &IpAddr) -> bool {
-        Family::of(address) == self.family
-            && (self.first..=self.last).contains(address)
-            && *address != self.excluded
+        Family::of(address) == self.family && (self.first..=self.last).contains(address) && *address != self.excluded
     }
 
     /// The two runs of addresses around the excluded one, as first and last; the second is empty when it ends at it.

@@ -34,7 +34,11 @@ fn an_explicit_program_is_used_and_its_version_recorded(
 }
 
 #[rstest]
-#[case::found("printf 'x: go1.26.8\\n\\tmod\\ttool version\\tv1.2.3\\th1:a=\\n'", "mod tool version v1.2.3 h1:a=", false)]
+#[case::found(
+    "printf 'x: go1.26.8\\n\\tmod\\ttool version\\tv1.2.3\\th1:a=\\n'",
+    "mod tool version v1.2.3 h1:a=",
+    false
+)]
 #[case::another("printf 'x: go1.26.8\\n\\tmod\\ttool version\\t(devel)\\n'", "x: go1.26.8", true)]
 fn the_version_of_a_program_that_does_not_tell_it_is_asked_of_another(
     #[case] body: &str,
@@ -47,7 +51,7 @@ fn the_version_of_a_program_that_does_not_tell_it_is_asked_of_another(
     let place = place.set("KUBEDYNO_TOOL", program.display());
     let tool = Pin { by: Some("teller".to_owned()), expect: "tool version\tv1.2.3".to_owned(), ..pin("tool") };
 
-    let found = place.thirdparty(&[tool.clone()]).ensure("tool").unwrap();
+    let found = place.thirdparty(std::slice::from_ref(&tool)).ensure("tool").unwrap();
 
     assert_eq!((found.version.as_str(), found.deviates), (version, deviates));
     fs::remove_file(place.path("path/teller")).unwrap();

@@ -15,7 +15,8 @@ fn go_mod(group: &str) -> String {
 
 #[test]
 fn pins_parse() {
-    let listed: Vec<_> = pins().iter().map(|pin| format!("{pin}: {} => {}", pin.variable(), pin.expect.replace('\t', " "))).collect();
+    let listed: Vec<_> =
+        pins().iter().map(|pin| format!("{pin}: {} => {}", pin.variable(), pin.expect.replace('\t', " "))).collect();
     insta::assert_snapshot!(listed.join("\n"), @r#"
     etcd v3.7.3: KUBEDYNO_ETCD => etcd Version: 3.7.3
     etcdctl v3.7.3: KUBEDYNO_ETCDCTL => etcdctl version: 3.7.3

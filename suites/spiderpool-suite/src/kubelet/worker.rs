@@ -120,8 +120,7 @@ impl Worker {
         };
         let shared = Arc::clone(&self.shared);
         let _permit = permit(&shared, &self.node).await;
-        let made =
-            self.made.insert(Made { sandbox, boots, addresses: Vec::new(), usable: false, shown: false });
+        let made = self.made.insert(Made { sandbox, boots, addresses: Vec::new(), usable: false, shown: false });
         let at = shared.clock.elapsed();
         let answer = shared.plugin.add(&made.sandbox).await;
         let answered = shared.clock.elapsed();
@@ -208,7 +207,8 @@ impl Worker {
         });
         let limits = self.shared.nodes.get(&self.node);
         let _turn = turn(limits).await;
-        let patched = self.shared.pods.patch_status(&self.pod, &PatchParams::default(), &Patch::Strategic(&patch)).await;
+        let patched =
+            self.shared.pods.patch_status(&self.pod, &PatchParams::default(), &Patch::Strategic(&patch)).await;
         match patched {
             Ok(_) => made.shown = true,
             // The pod is gone, or another one has its name: the watch will tell.

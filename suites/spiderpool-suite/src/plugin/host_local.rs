@@ -55,9 +55,7 @@ impl Plugin for HostLocal {
 
 /// One set of ranges for each family, as the plugin wants them.
 fn config(pools: &[Pool], files: &Path) -> Value {
-    let range = |pool: &Pool, (first, last): (IpAddr, IpAddr)| {
-        json!({"subnet": pool.family.subnet(), "gateway": pool.family.gateway(), "rangeStart": first, "rangeEnd": last})
-    };
+    let range = |pool: &Pool, (first, last): (IpAddr, IpAddr)| json!({"subnet": pool.family.subnet(), "gateway": pool.family.gateway(), "rangeStart": first, "rangeEnd": last});
     let set = |pool: &Pool| pool.runs().into_iter().map(|run| range(pool, run)).collect::<Vec<_>>();
     json!({
         "cniVersion": "1.0.0",
@@ -87,9 +85,12 @@ mod tests {
     #[test]
     fn a_range_stops_before_the_excluded_address_and_goes_on_after_it() {
         let config = config(&[Pool::of_node(Family::V4, 0, 4)], Path::new("/files"));
-        let ends: Vec<_> = config["ipam"]["ranges"][0].as_array().unwrap().iter().map(|range| {
-            [range["rangeStart"].as_str().unwrap(), range["rangeEnd"].as_str().unwrap()]
-        }).collect();
+        let ends: Vec<_> = config["ipam"]["ranges"][0]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|range| [range["rangeStart"].as_str().unwrap(), range["rangeEnd"].as_str().unwrap()])
+            .collect();
         assert_eq!(ends, [["10.60.1.10", "10.60.1.11"], ["10.60.1.13", "10.60.1.14"]]);
     }
 

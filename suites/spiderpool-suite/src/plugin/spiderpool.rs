@@ -165,7 +165,8 @@ where
         if tokio::time::Instant::now() > until {
             let text = std::fs::read_to_string(log).unwrap_or_default();
             let last = text.lines().last().unwrap_or("it said nothing");
-            let message = format!("{name} is not ready within {} s: {last} ({})", READY_WITHIN.as_secs(), log.display());
+            let message =
+                format!("{name} is not ready within {} s: {last} ({})", READY_WITHIN.as_secs(), log.display());
             return Err(Error::Environment(message));
         }
         tokio::time::sleep(LOOK).await;

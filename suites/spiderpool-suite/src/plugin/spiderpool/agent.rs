@@ -67,7 +67,11 @@ pub(super) fn start(
     let service = supervisor.launch(&Launch {
         name,
         program: settings.agent.used.path.clone(),
-        args: ["daemon", "--config-path"].map(str::to_owned).into_iter().chain([config.display().to_string()]).collect(),
+        args: ["daemon", "--config-path"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([config.display().to_string()])
+            .collect(),
         env: env.map(|(name, value)| (name.to_owned(), value)).into(),
         log: settings.directory.join(format!("agent-{n}.log")),
     })?;

@@ -123,7 +123,11 @@ pub(super) async fn make_webhooks(
 }
 
 /// Makes one pool a family, the default one of the cluster.
-pub(super) async fn make_pools(client: &Client, labels: &BTreeMap<String, String>, pools: &[Pool]) -> Result<(), Error> {
+pub(super) async fn make_pools(
+    client: &Client,
+    labels: &BTreeMap<String, String>,
+    pools: &[Pool],
+) -> Result<(), Error> {
     for pool in pools {
         let name = match pool.family {
             Family::V4 => "v4",
