@@ -4,6 +4,8 @@
 //! and an object with a finalizer that nobody takes off holds its namespace for ever. So webhooks go first, then the
 //! finalizers, then the kinds with all objects of them.
 
+use std::time::Duration;
+
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
@@ -14,7 +16,9 @@ use serde_json::json;
 use crate::error::{Error, Result};
 
 /// How long a kind may take to go.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Removes every webhook configuration and every kind that `selector` selects, whatever is left of their objects, and
 /// waits until they are gone. A user who may not see such things has not made any.
@@ -50,7 +54,7 @@ pub async fn remove_extensions(client: &Client, selector: &str) -> Result<()> {
         for kind in &left {
             free_objects(client, kind).await?;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -62,9 +66,16 @@ async fn free_objects(client: &Client, kind: &CustomResourceDefinition) -> Resul
     let resource = ApiResource::from_gvk_with_plural(&gvk, &names.plural);
     let what = || format!("cannot free the objects of {}.{}", names.plural, kind.spec.group);
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let objects = match all.list_metadata(&ListParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        other => other.map_err(Error::api(what()))?,
+    let started = tokio::time::Instant::now();
+    let objects = loop {
+        match all.list_metadata(&ListParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            // An apiserver that has just started has not read these objects yet.
+            Err(kube::Error::Api(status)) if status.code == 429 && started.elapsed() < PATIENCE => {
+                tokio::time::sleep(LOOK).await;
+            }
+            other => break other.map_err(Error::api(what()))?,
+        }
     };
     let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
     for object in objects.items.iter().filter(|object| object.metadata.finalizers.is_some()) {

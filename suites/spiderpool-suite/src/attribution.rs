@@ -35,6 +35,7 @@ impl Edge {
     pub async fn record(&self, trial: &mut Trial, phase: &str, objects: u32, plugin: &dyn Plugin, kubelets: &Kubelets) {
         let now = Self::now(plugin, kubelets).await;
         let attempts: Vec<Attempt> = kubelets.log().since(self.attempts).to_vec();
+        let yardstick = trial.phases().last().and_then(|phase| phase.yardstick_ms).filter(|ms| *ms > 0.0);
         let mut put = |what: &str, value: f64| trial.metric(&format!("{phase}_{what}"), value);
         for (name, operation) in [("add", Operation::Add), ("del", Operation::Del)] {
             let (took, failed) = summary(&attempts, operation);
@@ -51,7 +52,12 @@ impl Edge {
         let was = |process| self.processes.iter().find(|(known, _)| known == process).map_or(0.0, |(_, cpu)| *cpu);
         let processes: f64 = now.processes.iter().map(|(process, cpu)| cpu - was(process)).sum();
         let plugin_cpu_s = processes + now.children_cpu_s - self.children_cpu_s;
-        put("plugin_cpu_ms_per_object", plugin_cpu_s * 1e3 / f64::from(objects.max(1)));
+        let cpu_ms = plugin_cpu_s * 1e3 / f64::from(objects.max(1));
+        put("plugin_cpu_ms_per_object", cpu_ms);
+        // CPU time of the same work varies on a shared machine: the yardstick ran beside it.
+        if let Some(yardstick) = yardstick {
+            put("plugin_yardsticks_per_object", cpu_ms / yardstick);
+        }
         for (counter, value) in &now.figures.counters {
             // Counters of agents that were started again begin at zero.
             let before = self.figures.counters.get(counter).copied().filter(|before| before <= value).unwrap_or(0.0);

@@ -24,6 +24,7 @@ use crate::machines::{Machines, Power};
 use crate::plugin::Plugin;
 
 pub use log::{Attempt, Log, Operation, errors, summary};
+pub(crate) use worker::container_id;
 use worker::Worker;
 
 /// What a kubelet is told of a pod by its watch.

@@ -16,6 +16,7 @@ mod rig;
 mod row;
 pub mod stages;
 pub mod system;
+pub mod tier;
 
 pub use rig::Interpose;
-pub use row::{DISTURBED_FIXTURE, ROWS_FILE, compare, disturbed_row, matrix_row, parameters};
+pub use row::{DISTURBED_FIXTURE, ROWS_FILE, compare, disturbed_row, matrix_row, parameters, tier_row};

@@ -6,6 +6,7 @@ use record::{Document, Published};
 
 use crate::matrix::{Matrix, drive};
 use crate::system::{Families, PluginName};
+use crate::tier::Tier;
 
 /// Variable with the descriptor of the cluster that disturbed rows have to themselves.
 pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
@@ -29,6 +30,7 @@ const DEVIATIONS: [&str; 9] = [
 ];
 const OF_HOST_LOCAL: &str = "host-local has a range for each machine, as large as the pods that it takes: its addresses are not as scarce as those of a shared pool.";
 const OF_SPIDERPOOL: &str = "Spiderpool's agents and its controller run as processes under the rights of the cluster's administrator; agents are asked over their sockets with what the CNI program sends, without running it.";
+const OF_TIER: &str = "No pod comes up: requests go to the plugin as fast as it answers, which no kubelet would do.";
 const OF_OUR_CLUSTERS: &str = "etcd does not sync its disk, and the client rate limits of the controller manager and the scheduler are raised: see the settings in the record.";
 
 /// The suite's parameters.
@@ -47,6 +49,16 @@ pub fn matrix_row(test: &str) -> Result<(Row, Matrix), Error> {
     row(test, "KUBEDYNO_FIXTURE_KWOK", None)
 }
 
+/// The row of the IPAM tier called `test`.
+///
+/// # Errors
+/// As [`matrix_row`].
+pub fn tier_row(test: &str) -> Result<(Row, Tier), Error> {
+    let (tier, parameters, overridden) = parameters()?.row::<Tier>(ROWS_FILE, test, &Context::from_env()?.sets)?;
+    let row = bare(test, "KUBEDYNO_FIXTURE_KWOK", parameters, overridden)?;
+    Ok((Row { deviations: vec![OF_TIER.to_owned()], ..row }, tier))
+}
+
 /// A row on the cluster that may be broken, for a test that disturbs it and then looks at the verdict. Its record lies
 /// in the directory `disturbed/<test>` of the run, apart from the results.
 ///
@@ -57,15 +69,24 @@ pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, Matrix), Error> {
 }
 
 fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Matrix), Error> {
-    let sets = Context::from_env()?.sets;
-    let rows = parameters()?;
-    let (matrix, parameters, overridden) = rows.row::<Matrix>(ROWS_FILE, test, &sets)?;
+    let (matrix, parameters, overridden) = self::parameters()?.row::<Matrix>(ROWS_FILE, test, &Context::from_env()?.sets)?;
     let own = match matrix.plugin {
         PluginName::HostLocal => Some(OF_HOST_LOCAL),
         PluginName::Spiderpool => Some(OF_SPIDERPOOL),
         PluginName::Whereabouts => None,
     };
     let row = Row {
+        deviations: DEVIATIONS.into_iter().chain(own).map(str::to_owned).collect(),
+        published: published(&matrix),
+        aside,
+        ..bare(test, fixture, parameters, overridden)?
+    };
+    Ok((row, matrix))
+}
+
+/// What every row of the suite has in common.
+fn bare(test: &str, fixture: &'static str, parameters: toml::Table, overridden: toml::Table) -> Result<Row, Error> {
+    Ok(Row {
         suite: env!("CARGO_PKG_NAME"),
         test: test.to_owned(),
         fixture,
@@ -73,17 +94,17 @@ fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row,
             title: "Spiderpool performance test".to_owned(),
             name: "004-spiderpool-performance".to_owned(),
         },
-        needs: rows.needs(ROWS_FILE, test, &sets)?,
-        deviations: DEVIATIONS.into_iter().chain(own).map(str::to_owned).collect(),
+        // Machines of its own, kinds and webhooks: nothing for a cluster of others.
+        needs: None,
+        deviations: Vec::new(),
         deviations_of_our_clusters: vec![OF_OUR_CLUSTERS.to_owned()],
-        published: published(&matrix),
-        aside,
+        published: Vec::new(),
+        aside: None,
         kubeconfig: None,
         budgets: Budgets::parse(BUDGETS_FILE, BUDGETS)?,
         parameters,
         overridden,
-    };
-    Ok((row, matrix))
+    })
 }
 
 /// Runs a row. A stall is a result of a comparator's, and a failure of the subject's.

@@ -8,7 +8,7 @@ mod soak;
 
 use harness::run;
 use rstest::rstest;
-use spiderpool_suite::{compare, exhaustion, matrix_row};
+use spiderpool_suite::{compare, exhaustion, matrix_row, tier, tier_row};
 
 /// "Test the IPv4 single stack and the IPv4/IPv6 dual stack … one Deployment with 1,000 replicas … 100 Deployments with 10."
 #[rstest]
@@ -41,4 +41,21 @@ async fn matrix(#[case] test: &str) {
 async fn one_address_too_few(#[case] test: &str) {
     let (row, matrix) = matrix_row(test).unwrap();
     run(row, async |trial| exhaustion::drive(trial, &matrix).await).await;
+}
+
+/// What one request costs, alone and beside others, while the pool fills.
+#[rstest]
+#[case::tier_host_local_240x1_published("tier_host_local_240x1_published")]
+#[case::tier_host_local_240x50_published("tier_host_local_240x50_published")]
+#[case::tier_whereabouts_256x1_published("tier_whereabouts_256x1_published")]
+#[case::tier_whereabouts_256x50_published("tier_whereabouts_256x50_published")]
+#[case::tier_spiderpool_256x1_published("tier_spiderpool_256x1_published")]
+#[case::tier_spiderpool_256x50_published("tier_spiderpool_256x50_published")]
+#[case::tier_spiderpool_1000x1_published("tier_spiderpool_1000x1_published")]
+#[case::tier_spiderpool_1000x50_published("tier_spiderpool_1000x50_published")]
+#[case::tier_spiderpool_5000x1_published("tier_spiderpool_5000x1_published")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_without_pods(#[case] test: &str) {
+    let (row, tier) = tier_row(test).unwrap();
+    run(row, async |trial| tier::drive(trial, &tier).await).await;
 }

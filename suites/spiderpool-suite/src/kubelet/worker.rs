@@ -251,7 +251,7 @@ impl Worker {
 }
 
 /// 64 hexadecimal digits, as containerd makes them.
-fn container_id(uid: &str, sandbox: u32) -> String {
+pub(crate) fn container_id(uid: &str, sandbox: u32) -> String {
     let digest = Sha256::digest(format!("{uid}/{sandbox}"));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,14 +5,19 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use cluster::{Component, connect};
 use futures_util::future::BoxFuture;
-use harness::{Error, judged};
+use harness::{Error, fixture, judged};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::PostParams;
+use kube::{Api, Client};
 use measure::Verdict;
 use record::Trial;
 use rstest::rstest;
-use spiderpool_suite::disturbed_row;
+use serde_json::json;
+use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_row};
 use spiderpool_suite::matrix::drive;
 use spiderpool_suite::plugin::{Failure, Plugin, Records, Sandbox};
 use spiderpool_suite::pool::Family;
@@ -32,6 +37,8 @@ enum Mischief {
     ForgetsOne,
     /// Its records contradict themselves.
     Contradicts,
+    /// It has no address for the second sandbox, nor for any of that pod.
+    RefusesOne,
 }
 
 struct Misbehaving {
@@ -40,13 +47,20 @@ struct Misbehaving {
     adds: AtomicUsize,
     dels: AtomicUsize,
     first: Mutex<Vec<IpAddr>>,
+    refused: OnceLock<String>,
 }
 
 impl Plugin for Misbehaving {
     fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
         Box::pin(async move {
-            let mut given = self.plugin.add(sandbox).await?;
             let nth = self.adds.fetch_add(1, Ordering::SeqCst);
+            if nth == 1 {
+                self.refused.get_or_init(|| sandbox.pod.clone());
+            }
+            if self.mischief == Mischief::RefusesOne && self.refused.get() == Some(&sandbox.pod) {
+                return Err(Failure::Refused("not you".to_owned()));
+            }
+            let mut given = self.plugin.add(sandbox).await?;
             if nth == 0 {
                 self.first.lock().unwrap().clone_from(&given);
             }
@@ -85,10 +99,11 @@ async fn disturbed(test: &str, mischief: Option<Mischief>) -> Trial {
     let (row, matrix) = disturbed_row("checks_disturbed", test).unwrap();
     let interpose = mischief.map(|mischief| {
         let misbehaving = move |plugin| -> Arc<dyn Plugin> {
-            let (adds, dels, first) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::default());
-            Arc::new(Misbehaving { plugin, mischief, adds, dels, first })
+            let (adds, dels) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let (first, refused) = (Mutex::default(), OnceLock::new());
+            Arc::new(Misbehaving { plugin, mischief, adds, dels, first, refused })
         };
-        Box::new(misbehaving) as spiderpool_suite::Interpose
+        Box::new(misbehaving) as Interpose
     });
     judged(row, async |trial| drive(trial, &matrix, interpose).await).await.unwrap()
 }
@@ -114,5 +129,83 @@ async fn a_plugin_that_misbehaves_is_found(#[case] mischief: Mischief, #[case] m
     for metric in missed {
         let budget = record.budgets.iter().find(|budget| budget.metric == *metric).unwrap();
         assert_eq!(budget.verdict, Verdict::Fail, "{}: {:?}", record.reason, record.notes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_never_gets_an_address_is_a_stall_and_is_named() {
+    let record = disturbed("RefusesOne", Some(Mischief::RefusesOne)).await;
+    assert_eq!(record.verdict, Some(Verdict::Stalled), "{}", record.reason);
+    assert!(record.reason.contains("create: stalled at 9/10"), "{}", record.reason);
+    let budget = record.budgets.iter().find(|budget| budget.metric == "unaccounted_objects").unwrap();
+    assert_eq!(budget.verdict, Verdict::Fail, "{}", record.reason);
+    assert!(record.notes.iter().any(|note| note.contains("not you")), "{:?}", record.notes);
+}
+
+/// A plugin that does half as much again of everything: it asks the apiserver, writes to etcd, and burns CPU.
+struct Wasteful {
+    plugin: Arc<dyn Plugin>,
+    client: Client,
+    asked: AtomicUsize,
+}
+
+impl Wasteful {
+    async fn waste(&self, sandbox: &Sandbox) {
+        let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &sandbox.namespace);
+        let nth = self.asked.fetch_add(1, Ordering::SeqCst);
+        for i in 0..5 {
+            let object = json!({"metadata": {"name": format!("waste-{nth}-{i}")}, "data": {"x": "x".repeat(8 << 10)}});
+            let object: ConfigMap = serde_json::from_value(object).unwrap();
+            objects.create(&PostParams::default(), &object).await.unwrap();
+        }
+        let loops = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done";
+        tokio::process::Command::new("sh").args(["-c", loops]).status().await.unwrap();
+    }
+}
+
+impl Plugin for Wasteful {
+    fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+        Box::pin(async move {
+            self.waste(sandbox).await;
+            self.plugin.add(sandbox).await
+        })
+    }
+
+    fn del<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Option<Failure>, Failure>> {
+        Box::pin(async move {
+            self.waste(sandbox).await;
+            self.plugin.del(sandbox).await
+        })
+    }
+
+    fn records(&self) -> BoxFuture<'_, Result<Records, Error>> {
+        self.plugin.records()
+    }
+
+    fn processes(&self) -> Vec<Component> {
+        self.plugin.processes()
+    }
+
+    fn power_off(&self) {
+        self.plugin.power_off();
+    }
+
+    fn power_on(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.plugin.power_on()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_cost_is_missed_when_the_plugin_wastes() {
+    let (row, matrix) = disturbed_row("spiderpool_v4_1x100", "Wasteful").unwrap();
+    let client = connect(&fixture(DISTURBED_FIXTURE).unwrap().0).await.unwrap();
+    let interpose: Interpose = Box::new(move |plugin| {
+        Arc::new(Wasteful { plugin, client, asked: AtomicUsize::new(0) })
+    });
+    let record = judged(row, async |trial| drive(trial, &matrix, Some(interpose)).await).await.unwrap();
+    let costs = ["api_requests_per_object", "etcd_wal_bytes_per_object", "plugin_yardsticks_per_object"];
+    for metric in ["create", "rebuild", "delete"].iter().flat_map(|phase| costs.map(|cost| format!("{phase}_{cost}"))) {
+        let budget = record.budgets.iter().find(|budget| budget.metric == metric).unwrap();
+        assert_eq!(budget.verdict, Verdict::Fail, "{metric}: {}", budget.reason);
     }
 }
