@@ -40,8 +40,8 @@ async fn fill(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
     let cohorts = apps.iter().map(|app| app.cohort).collect();
     let spec = rig.spec("fill", cohorts, Goal::Expected, (INTENDED, RUNNING), &[(SCHEDULED, ADDRESSED)]);
     let edge = rig.edge().await;
-    trial.phase(spec, rig.create(&apps)).await?;
-    rig.over(trial, "fill", &edge).await
+    let outcome = trial.phase(spec, rig.create(&apps)).await;
+    rig.over(trial, "fill", &edge, outcome).await
 }
 
 /// The phase is over when the pod is bound and its first sandbox was refused an address.
@@ -55,10 +55,10 @@ async fn exhaust(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
         rig.create(&late).await?;
         refused(&rig.kubelets, asked).await
     };
-    trial.phase(spec, action).await?;
+    let outcome = trial.phase(spec, action).await;
     let waiting = rig.account.ledger().unaccounted(&rig.generations[0].cohorts(), RUNNING);
     trial.metric("pods_waiting_when_exhausted", waiting as f64);
-    rig.over(trial, "exhaust", &edge).await
+    rig.over(trial, "exhaust", &edge, outcome).await
 }
 
 async fn refused(kubelets: &Kubelets, since: usize) -> Result<()> {
@@ -86,8 +86,8 @@ async fn free(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
     let spec = rig.spec("free", cohorts(&late), Goal::Expected, (INTENDED, RUNNING), &[(SCHEDULED, ADDRESSED)]);
     let spec = PhaseSpec { also: Some((cohorts(&first), GONE)), ..spec };
     let edge = rig.edge().await;
-    trial.phase(spec, rig.delete(&first)).await?;
-    rig.over(trial, "free", &edge).await
+    let outcome = trial.phase(spec, rig.delete(&first)).await;
+    rig.over(trial, "free", &edge, outcome).await
 }
 
 async fn delete(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
@@ -95,6 +95,6 @@ async fn delete(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
     let cohorts = apps.iter().map(|app| app.cohort).collect();
     let spec = rig.spec("delete", cohorts, Goal::AllSeen, (DELETE_REQUESTED, GONE), &[(DELETE_REQUESTED, GONE)]);
     let edge = rig.edge().await;
-    trial.phase(spec, rig.delete(&apps)).await?;
-    rig.over(trial, "delete", &edge).await
+    let outcome = trial.phase(spec, rig.delete(&apps)).await;
+    rig.over(trial, "delete", &edge, outcome).await
 }

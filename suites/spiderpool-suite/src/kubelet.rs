@@ -24,8 +24,8 @@ use crate::machines::{Machines, Power};
 use crate::plugin::Plugin;
 
 pub use log::{Attempt, Log, Operation, errors, summary};
-pub(crate) use worker::container_id;
 use worker::Worker;
+pub(crate) use worker::container_id;
 
 /// What a kubelet is told of a pod by its watch.
 #[derive(Clone, Debug)]

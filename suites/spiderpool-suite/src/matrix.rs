@@ -108,8 +108,8 @@ async fn create(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
         ],
     );
     let edge = rig.edge().await;
-    trial.phase(spec, rig.create(&first.apps())).await?;
-    rig.over(trial, "create", &edge).await
+    let outcome = trial.phase(spec, rig.create(&first.apps())).await;
+    rig.over(trial, "create", &edge, outcome).await
 }
 
 /// All pods are deleted by name with one command, as `xargs kubectl delete pod` does it: one request after the other.
@@ -130,8 +130,8 @@ async fn rebuild(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
         }
         Ok(())
     };
-    trial.phase(spec, action).await?;
-    rig.over(trial, "rebuild", &edge).await
+    let outcome = trial.phase(spec, action).await;
+    rig.over(trial, "rebuild", &edge, outcome).await
 }
 
 /// "All nodes are powered off and on again." The clock starts at power-on.
@@ -155,9 +155,9 @@ async fn recover(trial: &mut Trial, rig: &mut Rig, outage: Duration) -> Result<(
         rig.plugin.power_on().await?;
         rig.machines.power_on().await
     };
-    trial.phase(spec, action).await?;
+    let outcome = trial.phase(spec, action).await;
     rig.plugin.processes().iter().for_each(|component| trial.observe(component));
-    rig.over(trial, "recover", &edge).await
+    rig.over(trial, "recover", &edge, outcome).await
 }
 
 /// "Delete all Deployments, and record how long it takes until all pods are gone."
@@ -166,6 +166,6 @@ async fn delete(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
     let stages = [(DELETE_REQUESTED, RELEASED), (RELEASED, GONE), (DELETE_REQUESTED, GONE)];
     let spec = rig.spec("delete", second.cohorts(), Goal::AllSeen, (DELETE_REQUESTED, GONE), &stages);
     let edge = rig.edge().await;
-    trial.phase(spec, rig.delete(&second.apps())).await?;
-    rig.over(trial, "delete", &edge).await
+    let outcome = trial.phase(spec, rig.delete(&second.apps())).await;
+    rig.over(trial, "delete", &edge, outcome).await
 }

@@ -176,9 +176,16 @@ impl Rig {
         Edge::now(&*self.plugin, &self.kubelets).await
     }
 
-    /// What a phase cost, and whether the plugin's records agree with what lives after it.
-    pub(crate) async fn over(&mut self, trial: &mut Trial, phase: &str, edge: &Edge) -> Result<()> {
+    /// What a phase cost, however it ended, and whether the plugin's records agree with what lives after it.
+    pub(crate) async fn over(
+        &mut self,
+        trial: &mut Trial,
+        phase: &str,
+        edge: &Edge,
+        outcome: Result<()>,
+    ) -> Result<()> {
         edge.record(trial, phase, self.row.pods(), &*self.plugin, &self.kubelets).await;
+        outcome?;
         let (started, within) = (tokio::time::Instant::now(), Duration::from_secs(self.row.records_within_s));
         loop {
             let Records { records, contradictions } = self.plugin.records().await?;

@@ -69,7 +69,8 @@ pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, Matrix), Error> {
 }
 
 fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Matrix), Error> {
-    let (matrix, parameters, overridden) = self::parameters()?.row::<Matrix>(ROWS_FILE, test, &Context::from_env()?.sets)?;
+    let (matrix, parameters, overridden) =
+        self::parameters()?.row::<Matrix>(ROWS_FILE, test, &Context::from_env()?.sets)?;
     let own = match matrix.plugin {
         PluginName::HostLocal => Some(OF_HOST_LOCAL),
         PluginName::Spiderpool => Some(OF_SPIDERPOOL),

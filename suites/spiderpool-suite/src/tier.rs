@@ -55,8 +55,7 @@ pub struct Tier {
 pub async fn drive(trial: &mut Trial, row: &Tier) -> Result<()> {
     let node = format!("worker-{}", trial.run_id().rsplit('-').next().unwrap_or_default());
     let nodes = vec![node.clone()];
-    let _machines =
-        Machines::register(trial.client(), &nodes, &NodeShape::default(), &trial.cluster_labels()).await?;
+    let _machines = Machines::register(trial.client(), &nodes, &NodeShape::default(), &trial.cluster_labels()).await?;
     let system = System {
         plugin: row.plugin,
         families: row.families,
@@ -111,14 +110,19 @@ async fn sandboxes(trial: &Trial, node: &str, count: u32) -> Result<Vec<Sandbox>
             "metadata": {"name": name, "labels": trial.labels()},
             "spec": {"nodeName": node, "containers": [{"name": "pause", "image": "pause"}]},
         });
-        let pod: Pod = serde_json::from_value(pod).map_err(|error| {
-            Error::api(format!("cannot write pod {name}"))(kube::Error::SerdeError(error))
-        })?;
+        let pod: Pod = serde_json::from_value(pod)
+            .map_err(|error| Error::api(format!("cannot write pod {name}"))(kube::Error::SerdeError(error)))?;
         let made = pods.create(&PostParams::default(), &pod).await;
         let made = made.map_err(Error::api(format!("cannot create pod {name}")))?;
         let uid = made.metadata.uid.unwrap_or_default();
         let container = container_id(&uid, 1);
-        Ok::<_, Error>(Sandbox { node: node.to_owned(), namespace: trial.namespace().to_owned(), pod: name, uid, container })
+        Ok::<_, Error>(Sandbox {
+            node: node.to_owned(),
+            namespace: trial.namespace().to_owned(),
+            pod: name,
+            uid,
+            container,
+        })
     };
     stream::iter(0..count).map(create).buffered(OBJECTS_AT_ONCE).try_collect().await
 }

@@ -17,10 +17,10 @@ use measure::Verdict;
 use record::Trial;
 use rstest::rstest;
 use serde_json::json;
-use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_row};
 use spiderpool_suite::matrix::drive;
 use spiderpool_suite::plugin::{Failure, Plugin, Records, Sandbox};
 use spiderpool_suite::pool::Family;
+use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_row};
 
 /// What a plugin does wrong, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,9 +199,8 @@ impl Plugin for Wasteful {
 async fn every_cost_is_missed_when_the_plugin_wastes() {
     let (row, matrix) = disturbed_row("spiderpool_v4_1x100", "Wasteful").unwrap();
     let client = connect(&fixture(DISTURBED_FIXTURE).unwrap().0).await.unwrap();
-    let interpose: Interpose = Box::new(move |plugin| {
-        Arc::new(Wasteful { plugin, client, asked: AtomicUsize::new(0) })
-    });
+    let interpose: Interpose =
+        Box::new(move |plugin| Arc::new(Wasteful { plugin, client, asked: AtomicUsize::new(0) }));
     let record = judged(row, async |trial| drive(trial, &matrix, Some(interpose)).await).await.unwrap();
     let costs = ["api_requests_per_object", "etcd_wal_bytes_per_object", "plugin_yardsticks_per_object"];
     for metric in ["create", "rebuild", "delete"].iter().flat_map(|phase| costs.map(|cost| format!("{phase}_{cost}"))) {
