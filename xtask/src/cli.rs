@@ -272,6 +272,12 @@ pub(crate) enum FixtureVerb {
         #[arg(long)]
         name: Option<String>,
     },
+    /// Get programs of a system under test, and tell nextest where they and their manifests are.
+    Programs {
+        /// Their names in `tools list`.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use cluster::{NodeShape, UpRequest};
+use cluster::{NodeShape, ProgramUsed, UpRequest};
+use harness::Program;
 use record::{Fingerprint, Run, RunDir, SCHEMA, State};
 
 use crate::cli::{FixtureArgs, FixtureVerb};
@@ -19,15 +20,22 @@ pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failu
     if std::env::var_os("NEXTEST_TEST_NAME").is_some() {
         return Err(Failure::usage("a test must not make its fixture: nextest's setup script does that"));
     }
-    let FixtureVerb::Ensure { provider: _, name } = &args.verb;
+    match &args.verb {
+        FixtureVerb::Ensure { provider: _, name } => ensure(ctx, name.as_ref()).await?,
+        FixtureVerb::Programs { names } => programs(ctx, names)?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn ensure(ctx: &Ctx, name: Option<&String>) -> Result<(), Failure> {
     let shared = || std::env::var(CLUSTER).unwrap_or_else(|_| "default".to_owned());
-    let request = UpRequest { name: name.clone().unwrap_or_else(shared), nodes: 0, shape: NodeShape::default() };
+    let request = UpRequest { name: name.cloned().unwrap_or_else(shared), nodes: 0, shape: NodeShape::default() };
     let fixtures = ctx.fixtures();
     // `cargo xtask run --provider existing` names a cluster of others, and needs none of our programs.
     if !fixtures.descriptor(&request.name).is_ok_and(|descriptor| descriptor.is_existing()) {
         fixtures.up(&ctx.kwok()?, &request, &cluster::Shell::real(), &say).await?;
     }
-    let suffix = name.as_ref().map_or(String::new(), |name| format!("_{}", name.to_uppercase().replace('-', "_")));
+    let suffix = name.map_or(String::new(), |name| format!("_{}", name.to_uppercase().replace('-', "_")));
     let descriptor = fixtures.descriptor_path(&request.name);
     let (run_id, results) = run_of_this_session(ctx)?;
     let lines = format!(
@@ -35,11 +43,32 @@ pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failu
         descriptor.display(),
         results.display()
     );
-    match std::env::var_os("NEXTEST_ENV") {
-        Some(file) => append(Path::new(&file), &lines)?,
-        None => print(&lines),
+    tell(&lines)
+}
+
+/// Each program as a line of JSON in a variable of its own.
+fn programs(ctx: &Ctx, names: &[String]) -> Result<(), Failure> {
+    ctx.check_writable()?;
+    let thirdparty = ctx.thirdparty();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut lines = String::new();
+    for (name, program) in &thirdparty.ensure_all(&names)? {
+        let program = Program { used: ProgramUsed::from(program), module: thirdparty.module(name)? };
+        let json = serde_json::to_string(&program).unwrap_or_default();
+        lines.push_str(&format!("{}={json}\n", Program::variable(name)));
     }
-    Ok(Exit::Ok)
+    tell(&lines)
+}
+
+/// Tells nextest, or whoever runs this by hand.
+fn tell(lines: &str) -> Result<(), Failure> {
+    match std::env::var_os("NEXTEST_ENV") {
+        Some(file) => append(Path::new(&file), lines),
+        None => {
+            print(lines);
+            Ok(())
+        }
+    }
 }
 
 /// The run that the tests belong to: the one that `cargo xtask run` opened, or one for this nextest session.

@@ -81,6 +81,18 @@ pub struct ProgramUsed {
     pub path: PathBuf,
 }
 
+impl From<&thirdparty::Program> for ProgramUsed {
+    fn from(program: &thirdparty::Program) -> Self {
+        Self {
+            name: program.name.clone(),
+            version: program.version.clone(),
+            source: program.origin.unwrap_or(program.source).to_string(),
+            sha256: program.sha256.clone(),
+            path: program.path.clone(),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct SchemaOnly {
     schema: u32,

@@ -126,13 +126,7 @@ impl Kwok {
         let apiserver = components.iter().find(|component| component.name == "kube-apiserver");
         let apiserver = apiserver.and_then(|component| component.metrics_url.as_deref()).unwrap_or_default();
         let versions = [("kubernetes", "kube-apiserver"), ("etcd", "etcd"), ("kwok", "kwok")];
-        let programs = self.programs.iter().map(|(name, program)| ProgramUsed {
-            name: name.clone(),
-            version: program.version.clone(),
-            source: program.origin.unwrap_or(program.source).to_string(),
-            sha256: program.sha256.clone(),
-            path: program.path.clone(),
-        });
+        let programs = self.programs.values().map(ProgramUsed::from);
         Ok(Descriptor {
             schema: SCHEMA,
             name: name.to_owned(),

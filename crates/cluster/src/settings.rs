@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::nodes::ANNOTATION;
+
 /// Settings of a kwok cluster. Recorded in every result and shown by `cluster status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,8 +64,13 @@ impl Default for Settings {
 
 impl Settings {
     /// The flags that kwokctl sets by itself, to be replaced and not added.
-    pub(crate) const REPLACED: [&str; 4] =
-        ["quota-backend-bytes", "node-monitor-grace-period", "node-monitor-period", "node-lease-duration-seconds"];
+    pub(crate) const REPLACED: [&str; 5] = [
+        "quota-backend-bytes",
+        "node-monitor-grace-period",
+        "node-monitor-period",
+        "node-lease-duration-seconds",
+        "manage-all-nodes",
+    ];
 
     /// The command-line arguments of `component` that carry these settings.
     pub fn args(&self, component: &str) -> Vec<(&'static str, String)> {
@@ -92,7 +99,12 @@ impl Settings {
                 ("kube-api-qps", self.scheduler_qps.to_string()),
                 ("kube-api-burst", self.scheduler_burst.to_string()),
             ],
-            "kwok-controller" => vec![("node-lease-duration-seconds", self.node_lease_seconds.to_string())],
+            // kwok keeps to the nodes that carry its annotation: a suite may bring nodes whose pods are its own.
+            "kwok-controller" => vec![
+                ("manage-all-nodes", "false".to_owned()),
+                ("manage-nodes-with-annotation-selector", format!("{ANNOTATION}=fake")),
+                ("node-lease-duration-seconds", self.node_lease_seconds.to_string()),
+            ],
             _ => Vec::new(),
         }
     }

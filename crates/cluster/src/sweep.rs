@@ -10,6 +10,7 @@ use kube::{Api, Client};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::extensions::remove_extensions;
 
 /// Label of everything that a trial makes: the run that it belongs to.
 pub const RUN_LABEL: &str = "kubedyno.io/run-id";
@@ -50,13 +51,15 @@ impl Swept {
     }
 }
 
-/// Removes every namespace and node that carries [`RUN_LABEL`] and `owner`, except those of the runs in `alive`, and
+/// Removes every namespace, node, kind and webhook that carries [`RUN_LABEL`] and `owner`, except those of the runs in `alive`, and
 /// waits until they are gone. The caller holds the exclusive lease of the cluster.
 ///
 /// # Errors
 /// When the apiserver refuses, or something is still there after five minutes.
 pub(crate) async fn sweep_objects(client: &Client, owner: &str, alive: &[String]) -> Result<Swept> {
-    let labelled = ListParams::default().labels(&selector(owner, alive));
+    let selector = selector(owner, alive);
+    remove_extensions(client, &selector).await?;
+    let labelled = ListParams::default().labels(&selector);
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let nodes: Api<Node> = Api::all(client.clone());
     let found = namespaces.list_metadata(&labelled).await.map_err(Error::api("cannot list namespaces"))?;

@@ -57,7 +57,8 @@ pub async fn compared(
         let aside = format!("arms/{}/{place}", arm.arm);
         let aside = row.aside.as_ref().map_or(aside.clone(), |outer| format!("{outer}/{aside}"));
         let row = Row { aside: Some(aside), arm: Some(arm.clone()), budgets: of_runs.clone(), ..row.clone() };
-        let record = judged(row, async |trial| driver(trial, &arm.arm).await).await?;
+        // On the heap: a trial is large, and this is one of many.
+        let record = Box::pin(judged(row, async |trial| driver(trial, &arm.arm).await)).await?;
         whole.wall_s += record.wall_s;
         whole.reason = format!("last run: {} {place}", arm.arm);
         directory.write_trial(&whole)?;

@@ -26,6 +26,9 @@ pub struct Metadata<'a> {
     /// Name.
     #[serde(default, borrow)]
     pub name: Cow<'a, str>,
+    /// What tells it apart from a later object of the same name.
+    #[serde(default, borrow)]
+    pub uid: Cow<'a, str>,
     /// The version that this state of the object has.
     #[serde(default, borrow)]
     pub resource_version: Cow<'a, str>,
@@ -55,6 +58,29 @@ pub struct Status<'a> {
     /// Conditions.
     #[serde(default, borrow)]
     pub conditions: Vec<Condition<'a>>,
+    /// Addresses of a pod.
+    #[serde(default, borrow, rename = "podIPs")]
+    pub pod_ips: Vec<PodIp<'a>>,
+    /// Containers of a pod.
+    #[serde(default, rename = "containerStatuses")]
+    pub containers: Vec<Container>,
+}
+
+/// An address of a pod.
+#[derive(Debug, Deserialize)]
+pub struct PodIp<'a> {
+    /// The address.
+    #[serde(borrow)]
+    pub ip: Cow<'a, str>,
+}
+
+/// A container of a pod.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container {
+    /// How often it was started again.
+    #[serde(default)]
+    pub restart_count: u32,
 }
 
 /// A condition of an object.

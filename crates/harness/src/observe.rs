@@ -2,7 +2,7 @@
 //!
 //! It sends nothing, and costs about 3 ms a second, most of it the yardstick's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -31,6 +31,7 @@ pub(crate) struct Sample {
 struct Seen {
     samples: Vec<Sample>,
     deaths: BTreeMap<i32, String>,
+    expected_deaths: BTreeSet<i32>,
     clock_step: f64,
 }
 
@@ -102,6 +103,23 @@ impl Observer {
         }
     }
 
+    /// Looks at one more component from now on; one of the same name takes its predecessor's place.
+    pub(crate) fn observe(&mut self, component: &Component) {
+        let mut observed = lock(&self.components);
+        match observed.iter_mut().find(|known| known.name == component.name) {
+            Some(known) => *known = component.clone(),
+            None => {
+                self.names.push(component.name.clone());
+                observed.push(component.clone());
+            }
+        }
+    }
+
+    /// That process is about to be ended by the trial itself.
+    pub(crate) fn expect_death(&self, process: Process) {
+        lock(&self.seen).expected_deaths.insert(process.pid);
+    }
+
     /// CPU and memory of each living component now, and which process it is.
     pub(crate) fn usage(&self) -> BTreeMap<String, (Process, Usage)> {
         let usage =
@@ -133,9 +151,11 @@ impl Observer {
         times.get(times.len() / 2).copied()
     }
 
-    /// Components that died, in words.
+    /// Components that died and should not have, in words.
     pub(crate) fn deaths(&self) -> Vec<String> {
-        lock(&self.seen).deaths.values().cloned().collect()
+        let seen = lock(&self.seen);
+        let unexpected = seen.deaths.iter().filter(|(pid, _)| !seen.expected_deaths.contains(pid));
+        unexpected.map(|(_, death)| death.clone()).collect()
     }
 
     /// What the machine did since the start.

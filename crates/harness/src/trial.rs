@@ -1,5 +1,7 @@
 //! One trial: from a descriptor to a verdict.
 
+mod system;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
@@ -29,6 +31,7 @@ use crate::profile::Profile;
 use crate::scrape::Counters;
 use crate::series;
 use crate::signals::Signals;
+use crate::supervise::Supervisor;
 use crate::watch::{Sink, Watch, WatchSpec};
 
 /// How often a phase looks at its count. How long it took comes from the stamps, not from the look.
@@ -89,6 +92,7 @@ pub struct Trial {
     injections: Injections,
     fixtures: Fixtures,
     profile: Option<Profile>,
+    supervisor: Option<Arc<Supervisor>>,
 }
 
 impl std::fmt::Debug for Trial {
@@ -215,6 +219,7 @@ impl Trial {
             injections: Injections::default(),
             fixtures,
             profile: None,
+            supervisor: None,
         };
         let made = namespace::make(&trial.client, &trial.namespace, trial.cluster_labels()).await;
         let begun = match made {

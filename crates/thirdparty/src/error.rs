@@ -48,6 +48,16 @@ pub enum Error {
         /// What to do about it.
         fix: String,
     },
+    /// Where the module of a program is cannot be told.
+    #[error(
+        "the Go module of {pin} is not to be found: {why}\nfix: install Go and let it reach a module proxy (GOPROXY)"
+    )]
+    NoModule {
+        /// The program.
+        pin: String,
+        /// Why not.
+        why: String,
+    },
     /// The cache directory cannot be worked with.
     #[error("could not {doing}")]
     Io {

@@ -24,6 +24,8 @@ pub(crate) enum GoError {
     Start { command: &'static str, source: io::Error },
     #[error("`go env` ended with {0}")]
     Env(ExitStatus),
+    #[error("`go list` in {} ended with {status}: {said}", module.display())]
+    List { module: PathBuf, status: ExitStatus, said: String },
     #[error("`go build` in {} ended with {status}: {tail}", module.display())]
     Build { module: PathBuf, status: ExitStatus, tail: String, package: String },
 }
@@ -38,7 +40,7 @@ impl GoError {
             Self::Build { module, package, .. } => {
                 Some(format!("make this work: (cd {} && go build -o /dev/null {package})", module.display()))
             }
-            Self::NoModule(_) | Self::Start { .. } | Self::Env(_) => None,
+            Self::NoModule(_) | Self::Start { .. } | Self::Env(_) | Self::List { .. } => None,
         }
     }
 }
@@ -97,6 +99,32 @@ pub(crate) fn build(
         return Ok(out);
     }
     Err(GoError::Build { module, status, tail: said.to_string(), package: go.package.clone() })
+}
+
+/// The directory of the module that holds a main package; fetched when it is not there.
+pub(crate) fn module(go: &GoPin, modules: &Path, environment: &Environment) -> Result<PathBuf, GoError> {
+    let module = modules.join(&go.group);
+    let needed = needed(&fs::read_to_string(module.join("go.mod")).map_err(GoError::NoModule)?);
+    let program = toolchain(needed, environment)?;
+    let start = |source| GoError::Start { command: "go list", source };
+    let output = spawn(
+        environment
+            .command(&program)
+            // Of the package itself and not of what it imports, which would be fetched as well.
+            .args(["list", "-find", "-f", "{{.Module.Dir}}", &go.package])
+            .env("GOWORK", "off")
+            .current_dir(&module)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    )
+    .and_then(std::process::Child::wait_with_output)
+    .map_err(start)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    match (output.status.success(), text(&output.stdout)) {
+        (true, directory) if !directory.is_empty() => Ok(directory.into()),
+        _ => Err(GoError::List { module, status: output.status, said: text(&output.stderr) }),
+    }
 }
 
 /// The user's `go`, when it is new enough or may fetch one that is.

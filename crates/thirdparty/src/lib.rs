@@ -213,6 +213,19 @@ impl Thirdparty {
         })
     }
 
+    /// The directory of the Go module that a program is built from, with the manifests that belong to it. Go fetches the
+    /// module when it is not there.
+    ///
+    /// # Errors
+    /// When nothing is pinned under the name, it is built from no Go module, or Go cannot tell.
+    pub fn module(&self, name: &str) -> Result<PathBuf, Error> {
+        let pin = self.pin(name)?;
+        let go =
+            pin.go.as_ref().ok_or_else(|| Error::NoModule { pin: pin.to_string(), why: "none is pinned".into() })?;
+        go::module(go, &self.modules, &self.environment)
+            .map_err(|error| Error::NoModule { pin: pin.to_string(), why: chain(&error) })
+    }
+
     /// Gets a program in one way into the cache. What is half done when it fails goes with the partial.
     fn get(&self, pin: &Pin, entry: &Entry, recipe: Recipe<'_>) -> Result<Receipt, GetError> {
         let partial = entry.partial()?;

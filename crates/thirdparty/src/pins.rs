@@ -26,6 +26,10 @@ pub struct Pin {
     pub version: String,
     /// The arguments that make it print its version.
     pub ask: Vec<String>,
+    /// The program on `PATH` that tells its version, for one that does not tell it itself. (Not part of what another pin
+    /// is known by in the cache.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The words that must stand in what it then prints.
     pub expect: String,
     /// The project's own build of it.
@@ -95,7 +99,7 @@ impl Pin {
         });
         let (name, ask) = (self.name.clone(), self.ask.clone());
         let (version, expect) = (version.to_owned(), other(&self.expect));
-        Self { name, version, ask, expect, release, go: None, cargo: None, on_path: false }
+        Self { name, version, ask, by: self.by.clone(), expect, release, go: None, cargo: None, on_path: false }
     }
 
     /// The ways to get it, in the order in which they are tried.
@@ -179,6 +183,7 @@ struct Tool {
     name: String,
     project: String,
     ask: Vec<String>,
+    by: Option<String>,
     expect: String,
     go: Option<GoTool>,
     cargo: Option<CargoPin>,
@@ -228,6 +233,7 @@ impl Tool {
             cargo: self.cargo,
             on_path: self.on_path,
             ask: self.ask,
+            by: self.by,
             name: self.name,
         })
     }

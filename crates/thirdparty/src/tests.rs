@@ -111,6 +111,7 @@ fn pin(name: &str) -> Pin {
         name: name.to_owned(),
         version: "v1.2.3".to_owned(),
         ask: vec!["version".to_owned()],
+        by: None,
         expect: "tool version v1.2.3".to_owned(),
         release: None,
         go: None,

@@ -13,6 +13,8 @@ use crate::pins::Pin;
 pub(crate) enum VersionError {
     #[error("it could not be started")]
     Start(#[source] io::Error),
+    #[error("there is no `{by}` on PATH, which tells its version")]
+    NobodyToAsk { by: String },
     #[error("`{command}` gave no answer in {limit:?}")]
     Silent { command: String, limit: Duration },
     #[error("`{command}` ended with {status}: {line}")]
@@ -37,14 +39,25 @@ pub(crate) fn ask(
     environment: &Environment,
     limit: Duration,
 ) -> Result<Answer, VersionError> {
-    let command = || format!("{} {}", pin.name, pin.ask.join(" "));
+    let command = || format!("{} {}", pin.by.as_ref().unwrap_or(&pin.name), pin.ask.join(" "));
+    let mut asked = match &pin.by {
+        Some(by) => {
+            let asked = environment.on_path(by).ok_or_else(|| VersionError::NobodyToAsk { by: by.clone() })?;
+            let mut asked = environment.command(&asked);
+            asked.args(&pin.ask).arg(program);
+            asked
+        }
+        None => {
+            let mut asked = environment.command(program);
+            asked.args(&pin.ask);
+            asked
+        }
+    };
     // Files and not pipes: a full pipe that nobody drains would look like a program that hangs.
     let mut stdout = tempfile::tempfile().map_err(VersionError::Start)?;
     let mut stderr = tempfile::tempfile().map_err(VersionError::Start)?;
     let mut child = spawn(
-        environment
-            .command(program)
-            .args(&pin.ask)
+        asked
             .stdin(Stdio::null())
             .stdout(stdout.try_clone().map_err(VersionError::Start)?)
             .stderr(stderr.try_clone().map_err(VersionError::Start)?),
@@ -69,7 +82,11 @@ pub(crate) fn ask(
     if output.trim().is_empty() {
         output = text(&mut stderr).map_err(VersionError::Start)?;
     }
-    let line = output.trim().lines().next().unwrap_or("(no output)").trim_end().to_owned();
+    let mut lines = output.trim().lines();
+    let first = lines.clone().next().unwrap_or("(no output)");
+    // Who is asked about another program says more than its version, and that first.
+    let line = lines.find(|line| pin.by.is_some() && line.contains(&pin.expect)).unwrap_or(first);
+    let line = line.trim().replace('\t', " ");
     if !status.success() {
         return Err(VersionError::Failed { command: command(), status, line });
     }

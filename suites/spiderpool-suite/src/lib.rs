@@ -1,2 +1,22 @@
-//! The driver of the Spiderpool performance test: many pods on as many addresses through create, rebuild, recover
-//! and delete, beside other IPAM plugins. Nothing is built yet; the README lists the document's claims.
+//! The driver of document 004: the Spiderpool performance test. Many pods on as many addresses through create, rebuild,
+//! recover and delete, beside other IPAM plugins; judged for speed, and for who got which address.
+
+pub mod addresses;
+pub mod attribution;
+pub mod cni;
+pub mod exhaustion;
+pub mod kinds;
+pub mod kubelet;
+pub mod machines;
+pub mod matrix;
+pub mod plugin;
+mod pods;
+pub mod pool;
+mod rig;
+mod row;
+pub mod stages;
+pub mod system;
+pub mod tier;
+
+pub use rig::Interpose;
+pub use row::{DISTURBED_FIXTURE, ROWS_FILE, compare, disturbed_row, matrix_row, parameters, tier_row};

@@ -34,6 +34,32 @@ fn an_explicit_program_is_used_and_its_version_recorded(
 }
 
 #[rstest]
+#[case::found(
+    "printf 'x: go1.26.8\\n\\tmod\\ttool version\\tv1.2.3\\th1:a=\\n'",
+    "mod tool version v1.2.3 h1:a=",
+    false
+)]
+#[case::another("printf 'x: go1.26.8\\n\\tmod\\ttool version\\t(devel)\\n'", "x: go1.26.8", true)]
+fn the_version_of_a_program_that_does_not_tell_it_is_asked_of_another(
+    #[case] body: &str,
+    #[case] version: &str,
+    #[case] deviates: bool,
+) {
+    let place = Place::new();
+    place.script("path/teller", &format!("[ \"$1 ${{2##*/}}\" = 'version mine' ] && {body}"));
+    let program = place.script("mine", "exit 1");
+    let place = place.set("KUBEDYNO_TOOL", program.display());
+    let tool = Pin { by: Some("teller".to_owned()), expect: "tool version\tv1.2.3".to_owned(), ..pin("tool") };
+
+    let found = place.thirdparty(std::slice::from_ref(&tool)).ensure("tool").unwrap();
+
+    assert_eq!((found.version.as_str(), found.deviates), (version, deviates));
+    fs::remove_file(place.path("path/teller")).unwrap();
+    let error = place.thirdparty(&[tool]).ensure("tool").unwrap_err().to_string();
+    assert!(error.contains("there is no `teller` on PATH"), "{error}");
+}
+
+#[rstest]
 #[case::missing(None, "No such file or directory")]
 #[case::not_executable(Some(0o644), "it is not an executable file")]
 fn an_explicit_path_that_is_wrong_is_an_error(#[case] mode: Option<u32>, #[case] why: &str) {

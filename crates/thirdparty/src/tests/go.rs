@@ -17,6 +17,7 @@ pub(super) fn install(place: &Place, version: &str, toolchain: &str, body: &str)
     let script = format!(
         r#"case "$1" in
 env) echo {version}; echo {toolchain} ;;
+list) echo "/modules/$5" ;;
 build)
     printf '%s\n' "$@" > '{args}'
     echo "$PWD CGO_ENABLED=$CGO_ENABLED GOWORK=$GOWORK GOOS=$GOOS GOPROXY=$GOPROXY" > '{env}'
@@ -52,6 +53,16 @@ fn a_program_is_built_with_the_flags_of_its_group() {
         [dir]/modules/group CGO_ENABLED=0 GOWORK=off GOOS= GOPROXY=https://proxy
         "#
     );
+}
+
+#[test]
+fn the_module_of_a_program_is_where_go_says() {
+    let place = Place::new();
+    install(&place, "go1.26.8", "local", GOOD);
+    let module = place.thirdparty(&[tool()]).module("tool").unwrap();
+    assert_eq!(module.display().to_string(), "/modules/example.com/tool/cmd/tool");
+    let error = place.thirdparty(&[pin("tool")]).module("tool").unwrap_err().to_string();
+    assert!(error.contains("the Go module of tool v1.2.3 is not to be found: none is pinned"), "{error}");
 }
 
 #[test]

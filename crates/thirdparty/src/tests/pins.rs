@@ -15,7 +15,8 @@ fn go_mod(group: &str) -> String {
 
 #[test]
 fn pins_parse() {
-    let listed: Vec<_> = pins().iter().map(|pin| format!("{pin}: {} => {}", pin.variable(), pin.expect)).collect();
+    let listed: Vec<_> =
+        pins().iter().map(|pin| format!("{pin}: {} => {}", pin.variable(), pin.expect.replace('\t', " "))).collect();
     insta::assert_snapshot!(listed.join("\n"), @r#"
     etcd v3.7.3: KUBEDYNO_ETCD => etcd Version: 3.7.3
     etcdctl v3.7.3: KUBEDYNO_ETCDCTL => etcdctl version: 3.7.3
@@ -26,6 +27,11 @@ fn pins_parse() {
     kubectl v1.36.3: KUBEDYNO_KUBECTL => Client Version: v1.36.3
     kwok v0.8.0: KUBEDYNO_KWOK => kwok version v0.8.0
     kwokctl v0.8.0: KUBEDYNO_KWOKCTL => kwokctl version v0.8.0
+    host-local v1.9.1: KUBEDYNO_HOST_LOCAL => CNI host-local plugin v1.9.1
+    whereabouts v0.9.4: KUBEDYNO_WHEREABOUTS => whereabouts v0.9.4-unknown
+    spiderpool v1.2.2: KUBEDYNO_SPIDERPOOL => Spiderpool IPAM v1.2.2
+    spiderpool-agent v1.2.2: KUBEDYNO_SPIDERPOOL_AGENT => github.com/spidernet-io/spiderpool v1.2.2
+    spiderpool-controller v1.2.2: KUBEDYNO_SPIDERPOOL_CONTROLLER => github.com/spidernet-io/spiderpool v1.2.2
     cargo-nextest 0.9.151: KUBEDYNO_CARGO_NEXTEST => cargo-nextest 0.9.151
     "#);
 }

@@ -1,0 +1,78 @@
+//! What a driver needs of its trial to run a system under test of its own: a place, supervision, and a say in the record.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cluster::{Component, Process, Shell};
+
+use super::Trial;
+use crate::error::Result;
+use crate::program::Program;
+use crate::supervise::Supervisor;
+
+impl Trial {
+    /// The kubeconfig of the cluster, for programs that need one.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.descriptor.kubeconfig
+    }
+
+    /// An empty directory for configurations, sockets and logs of the system under test. The next trial on the same
+    /// cluster empties it, so that what the last one left can be looked at.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch(&self) -> Result<PathBuf> {
+        let directory = self.fixtures.directory(&self.descriptor.name).join("system");
+        let shell = Shell::real();
+        shell.remove_dir(&directory)?;
+        shell.make_dir(&directory)?;
+        Ok(directory)
+    }
+
+    /// Who starts the processes of the system under test; they are killed when the trial is over.
+    ///
+    /// # Errors
+    /// When there is no shell.
+    pub fn supervisor(&mut self) -> Result<Arc<Supervisor>> {
+        if let Some(supervisor) = &self.supervisor {
+            return Ok(Arc::clone(supervisor));
+        }
+        let supervisor = Arc::new(Supervisor::start()?);
+        self.supervisor = Some(Arc::clone(&supervisor));
+        Ok(supervisor)
+    }
+
+    /// Observes a process of the system under test as one more component. One of the same name takes its place.
+    pub fn observe(&mut self, component: &Component) {
+        self.observer.observe(component);
+    }
+
+    /// The death of that process is part of the trial, and no event to tell.
+    pub fn expect_death(&self, process: Process) {
+        self.observer.expect_death(process);
+    }
+
+    /// Records a program of the system under test, and its version.
+    pub fn program(&mut self, program: &Program) {
+        self.record.versions.insert(program.used.name.clone(), program.used.version.clone());
+        self.record.programs.extend(serde_json::to_value(&program.used));
+    }
+
+    /// Records something worth knowing that no budget judges.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.record.notes.push(note.into());
+    }
+
+    /// Keeps a series beside the record, as `series/<suite>.<row>.<name>.csv`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn attach(&mut self, name: &str, csv: &str) -> Result<()> {
+        self.series(name, csv)
+    }
+
+    /// The record so far: what the phases showed.
+    pub fn phases(&self) -> &[record::PhaseRecord] {
+        &self.record.phases
+    }
+}

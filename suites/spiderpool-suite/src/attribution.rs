@@ -1,0 +1,83 @@
+//! What a phase cost the plugin: CPU of its long-lived processes and of those that ran for one request each, and how its
+//! requests went.
+
+use cluster::{Component, Process};
+use harness::Trial;
+use procfs::process::Process as ProcEntry;
+
+use crate::kubelet::{Attempt, Kubelets, Operation, errors, summary};
+use crate::plugin::{Figures, Plugin};
+
+/// Kinds of errors that a record names.
+const NAMED: usize = 5;
+
+/// What was counted when a phase began.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    attempts: usize,
+    processes: Vec<(Process, f64)>,
+    children_cpu_s: f64,
+    figures: Figures,
+}
+
+impl Edge {
+    /// Counts now.
+    pub async fn now(plugin: &dyn Plugin, kubelets: &Kubelets) -> Self {
+        Self {
+            figures: plugin.figures().await,
+            attempts: kubelets.log().len(),
+            processes: plugin.processes().iter().filter_map(cpu).collect(),
+            children_cpu_s: children_cpu_s(),
+        }
+    }
+
+    /// Writes what came since into the record, as figures of `phase` with its `objects`.
+    pub async fn record(&self, trial: &mut Trial, phase: &str, objects: u32, plugin: &dyn Plugin, kubelets: &Kubelets) {
+        let now = Self::now(plugin, kubelets).await;
+        let attempts: Vec<Attempt> = kubelets.log().since(self.attempts).to_vec();
+        let yardstick = trial.phases().last().and_then(|phase| phase.yardstick_ms).filter(|ms| *ms > 0.0);
+        let mut put = |what: &str, value: f64| trial.metric(&format!("{phase}_{what}"), value);
+        for (name, operation) in [("add", Operation::Add), ("del", Operation::Del)] {
+            let (took, failed) = summary(&attempts, operation);
+            put(&format!("{name}s"), took.n as f64);
+            put(&format!("failed_{name}s"), failed as f64);
+            let quantiles = [("p50", took.p50_ms), ("p90", took.p90_ms), ("p99", took.p99_ms), ("max", took.max_ms)];
+            for (quantile, value) in quantiles {
+                if let Some(value) = value {
+                    put(&format!("{name}_{quantile}_ms"), value);
+                }
+            }
+        }
+        // A process that was started meanwhile has spent everything since.
+        let was = |process| self.processes.iter().find(|(known, _)| known == process).map_or(0.0, |(_, cpu)| *cpu);
+        let processes: f64 = now.processes.iter().map(|(process, cpu)| cpu - was(process)).sum();
+        let plugin_cpu_s = processes + now.children_cpu_s - self.children_cpu_s;
+        let cpu_ms = plugin_cpu_s * 1e3 / f64::from(objects.max(1));
+        put("plugin_cpu_ms_per_object", cpu_ms);
+        // CPU time of the same work varies on a shared machine: the yardstick ran beside it.
+        if let Some(yardstick) = yardstick {
+            put("plugin_yardsticks_per_object", cpu_ms / yardstick);
+        }
+        for (counter, value) in &now.figures.counters {
+            // Counters of agents that were started again begin at zero.
+            let before = self.figures.counters.get(counter).copied().filter(|before| before <= value).unwrap_or(0.0);
+            put(counter, value - before);
+        }
+        for (gauge, value) in &now.figures.gauges {
+            put(gauge, *value);
+        }
+        for (error, count) in errors(&attempts, NAMED) {
+            trial.note(format!("{phase}: {count} x {error}"));
+        }
+    }
+}
+
+fn cpu(component: &Component) -> Option<(Process, f64)> {
+    Some((component.process, component.process.usage()?.cpu_s))
+}
+
+/// CPU seconds of all children that have ended: the programs that ran for one request each.
+fn children_cpu_s() -> f64 {
+    let stat = ProcEntry::myself().and_then(|process| process.stat());
+    stat.map_or(0.0, |stat| (stat.cutime + stat.cstime) as f64 / procfs::ticks_per_second() as f64)
+}

@@ -1,0 +1,145 @@
+//! The system under test of a row: which plugin, with which pools, started from which programs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use harness::{Error, Program, Trial};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::cni::Cni;
+use crate::kinds::make_kinds;
+use crate::plugin::{
+    HostLocal, Plugin, SPIDERPOOL_KINDS, Spiderpool, SpiderpoolSettings, WHEREABOUTS_KINDS, Whereabouts,
+};
+use crate::pool::{Family, Pool};
+
+/// kubelet waits for a sandbox for twice its `runtimeRequestTimeout` of 2 minutes.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A plugin that a row can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginName {
+    /// The floor.
+    HostLocal,
+    /// A comparator.
+    Whereabouts,
+    /// The subject.
+    Spiderpool,
+}
+
+/// The families that every pod gets an address of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Families {
+    /// IPv4.
+    V4,
+    /// IPv4 and IPv6.
+    Dual,
+}
+
+/// What a plugin is started with.
+#[derive(Clone, Debug)]
+pub struct System {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// The families.
+    pub families: Families,
+    /// Addresses of each family that can be given; on host-local, of each node.
+    pub addresses: u32,
+    /// Programs of a plugin that run at once on this machine.
+    pub execs_at_once: usize,
+    /// The nodes.
+    pub nodes: Vec<String>,
+}
+
+impl Families {
+    /// As a list.
+    pub fn all(self) -> &'static [Family] {
+        match self {
+            Self::V4 => &[Family::V4],
+            Self::Dual => &[Family::V4, Family::V6],
+        }
+    }
+}
+
+impl System {
+    /// Every pool that addresses may come from.
+    pub fn pools(&self) -> Vec<Pool> {
+        match self.plugin {
+            PluginName::HostLocal => (0..self.nodes.len()).flat_map(|n| self.node_pools(n)).collect(),
+            _ => self.families.all().iter().map(|family| Pool::of(*family, self.addresses)).collect(),
+        }
+    }
+
+    fn node_pools(&self, n: usize) -> Vec<Pool> {
+        self.families.all().iter().map(|family| Pool::of_node(*family, n as u32, self.addresses)).collect()
+    }
+
+    /// Starts the plugin with its processes and objects, all of them the trial's own.
+    ///
+    /// # Errors
+    /// When a program is not there, something does not start, or the apiserver refuses.
+    pub async fn start(&self, trial: &mut Trial) -> Result<Arc<dyn Plugin>, Error> {
+        let directory = trial.scratch()?;
+        match self.plugin {
+            PluginName::HostLocal => self.host_local(trial, &directory),
+            PluginName::Whereabouts => self.whereabouts(trial, &directory).await,
+            PluginName::Spiderpool => self.spiderpool(trial, &directory).await,
+        }
+    }
+
+    fn host_local(&self, trial: &mut Trial, directory: &Path) -> Result<Arc<dyn Plugin>, Error> {
+        let cni = self.cni(trial, "host-local")?.0;
+        let nodes = self.nodes.iter().enumerate().map(|(n, node)| (node.clone(), self.node_pools(n)));
+        Ok(Arc::new(HostLocal::new(cni, &directory.join("networks"), &nodes.collect::<Vec<_>>())))
+    }
+
+    async fn whereabouts(&self, trial: &mut Trial, directory: &Path) -> Result<Arc<dyn Plugin>, Error> {
+        let (cni, program) = self.cni(trial, "whereabouts")?;
+        make_kinds(trial.client(), &trial.cluster_labels(), &program, &WHEREABOUTS_KINDS).await?;
+        let (client, kubeconfig) = (trial.client(), trial.kubeconfig());
+        let plugin = Whereabouts::new(cni, directory, &self.pools(), client, kubeconfig, trial.namespace())?;
+        Ok(Arc::new(plugin))
+    }
+
+    async fn spiderpool(&self, trial: &mut Trial, directory: &Path) -> Result<Arc<dyn Plugin>, Error> {
+        let [agent, controller] = ["spiderpool-agent", "spiderpool-controller"].map(|name| program(trial, name));
+        let (agent, controller) = (agent?, controller?);
+        let labels = trial.cluster_labels();
+        make_kinds(trial.client(), &labels, &agent, &SPIDERPOOL_KINDS).await?;
+        let settings = SpiderpoolSettings {
+            directory: directory.to_owned(),
+            kubeconfig: trial.kubeconfig().to_owned(),
+            namespace: trial.namespace().to_owned(),
+            labels,
+            nodes: self.nodes.clone(),
+            pools: self.pools(),
+            agent,
+            controller,
+        };
+        let supervisor = trial.supervisor()?;
+        let plugin = Spiderpool::start(settings, trial.client(), &supervisor).await?;
+        Ok(Arc::new(plugin))
+    }
+
+    fn cni(&self, trial: &mut Trial, name: &str) -> Result<(Cni, Program), Error> {
+        let program = program(trial, name)?;
+        let cni = Cni {
+            program: program.used.path.clone(),
+            supervisor: trial.supervisor()?,
+            at_once: Arc::new(Semaphore::new(self.execs_at_once)),
+            patience: PATIENCE,
+        };
+        Ok((cni, program))
+    }
+}
+
+/// A program, recorded as part of the trial.
+fn program(trial: &mut Trial, name: &str) -> Result<Program, Error> {
+    let program = Program::of(name)?;
+    trial.program(&program);
+    Ok(program)
+}

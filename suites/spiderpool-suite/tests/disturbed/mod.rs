@@ -1,0 +1,210 @@
+//! Each check of addresses can fail: a plugin that misbehaves is put between the kubelets and a real one, and the verdict
+//! says what it did.
+//!
+//! These rows run on a cluster of their own. Their records lie in `disturbed/` of the run, apart from its results.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use cluster::{Component, connect};
+use futures_util::future::BoxFuture;
+use harness::{Error, fixture, judged};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use measure::Verdict;
+use record::Trial;
+use rstest::rstest;
+use serde_json::json;
+use spiderpool_suite::matrix::drive;
+use spiderpool_suite::plugin::{Failure, Plugin, Records, Sandbox};
+use spiderpool_suite::pool::Family;
+use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_row};
+
+/// What a plugin does wrong, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mischief {
+    /// It gives the second sandbox the addresses of the first.
+    GivesTwice,
+    /// It gives the gateway.
+    GivesTheGateway,
+    /// It gives no IPv6 address.
+    GivesOneFamily,
+    /// It says that it has released a sandbox, and has not.
+    KeepsOne,
+    /// One of its records is lost.
+    ForgetsOne,
+    /// Its records contradict themselves.
+    Contradicts,
+    /// It has no address for the second sandbox, nor for any of that pod.
+    RefusesOne,
+}
+
+struct Misbehaving {
+    plugin: Arc<dyn Plugin>,
+    mischief: Mischief,
+    adds: AtomicUsize,
+    dels: AtomicUsize,
+    first: Mutex<Vec<IpAddr>>,
+    refused: OnceLock<String>,
+}
+
+impl Plugin for Misbehaving {
+    fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+        Box::pin(async move {
+            let nth = self.adds.fetch_add(1, Ordering::SeqCst);
+            if nth == 1 {
+                self.refused.get_or_init(|| sandbox.pod.clone());
+            }
+            if self.mischief == Mischief::RefusesOne && self.refused.get() == Some(&sandbox.pod) {
+                return Err(Failure::Refused("not you".to_owned()));
+            }
+            let mut given = self.plugin.add(sandbox).await?;
+            if nth == 0 {
+                self.first.lock().unwrap().clone_from(&given);
+            }
+            match self.mischief {
+                Mischief::GivesTwice if nth == 1 => given.clone_from(&self.first.lock().unwrap()),
+                Mischief::GivesTheGateway if nth == 1 => given[0] = Family::V4.gateway(),
+                Mischief::GivesOneFamily if nth == 1 => given.retain(IpAddr::is_ipv4),
+                _ => {}
+            }
+            Ok(given)
+        })
+    }
+
+    fn del<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Option<Failure>, Failure>> {
+        let first = self.dels.fetch_add(1, Ordering::SeqCst) == 0;
+        match first && self.mischief == Mischief::KeepsOne {
+            true => Box::pin(async { Ok(None) }),
+            false => self.plugin.del(sandbox),
+        }
+    }
+
+    fn records(&self) -> BoxFuture<'_, Result<Records, Error>> {
+        Box::pin(async {
+            let mut records = self.plugin.records().await?;
+            match self.mischief {
+                Mischief::ForgetsOne => drop(records.records.pop()),
+                Mischief::Contradicts => records.contradictions.push("a count is not that of its entries".to_owned()),
+                _ => {}
+            }
+            Ok(records)
+        })
+    }
+}
+
+async fn disturbed(test: &str, mischief: Option<Mischief>) -> Trial {
+    let (row, matrix) = disturbed_row("checks_disturbed", test).unwrap();
+    let interpose = mischief.map(|mischief| {
+        let misbehaving = move |plugin| -> Arc<dyn Plugin> {
+            let (adds, dels) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let (first, refused) = (Mutex::default(), OnceLock::new());
+            Arc::new(Misbehaving { plugin, mischief, adds, dels, first, refused })
+        };
+        Box::new(misbehaving) as Interpose
+    });
+    judged(row, async |trial| drive(trial, &matrix, interpose).await).await.unwrap()
+}
+
+/// The control: what follows is the work of the plugin, not of the row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_found_when_the_plugin_is_right() {
+    let record = disturbed("nothing_is_found_when_the_plugin_is_right", None).await;
+    assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
+}
+
+#[rstest]
+#[case::one_address_for_two(Mischief::GivesTwice, &["addresses_held_twice", "addresses_shown_twice"])]
+#[case::the_gateway(Mischief::GivesTheGateway, &["addresses_outside_pools"])]
+#[case::one_family_of_two(Mischief::GivesOneFamily, &["pods_without_one_address_a_family"])]
+#[case::an_address_that_is_kept(Mischief::KeepsOne, &["addresses_leaked"])]
+#[case::a_record_that_is_lost(Mischief::ForgetsOne, &["addresses_in_no_record"])]
+#[case::records_that_contradict_themselves(Mischief::Contradicts, &["contradictions_in_records"])]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_misbehaves_is_found(#[case] mischief: Mischief, #[case] missed: &[&str]) {
+    let record = disturbed(&format!("{mischief:?}"), Some(mischief)).await;
+    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
+    for metric in missed {
+        let budget = record.budgets.iter().find(|budget| budget.metric == *metric).unwrap();
+        assert_eq!(budget.verdict, Verdict::Fail, "{}: {:?}", record.reason, record.notes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_never_gets_an_address_is_a_stall_and_is_named() {
+    let record = disturbed("RefusesOne", Some(Mischief::RefusesOne)).await;
+    assert_eq!(record.verdict, Some(Verdict::Stalled), "{}", record.reason);
+    assert!(record.reason.contains("create: stalled at 9/10"), "{}", record.reason);
+    let budget = record.budgets.iter().find(|budget| budget.metric == "unaccounted_objects").unwrap();
+    assert_eq!(budget.verdict, Verdict::Fail, "{}", record.reason);
+    assert!(record.notes.iter().any(|note| note.contains("not you")), "{:?}", record.notes);
+}
+
+/// A plugin that does half as much again of everything: it asks the apiserver, writes to etcd, and burns CPU.
+struct Wasteful {
+    plugin: Arc<dyn Plugin>,
+    client: Client,
+    asked: AtomicUsize,
+}
+
+impl Wasteful {
+    async fn waste(&self, sandbox: &Sandbox) {
+        let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &sandbox.namespace);
+        let nth = self.asked.fetch_add(1, Ordering::SeqCst);
+        for i in 0..5 {
+            let object = json!({"metadata": {"name": format!("waste-{nth}-{i}")}, "data": {"x": "x".repeat(8 << 10)}});
+            let object: ConfigMap = serde_json::from_value(object).unwrap();
+            objects.create(&PostParams::default(), &object).await.unwrap();
+        }
+        let loops = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done";
+        tokio::process::Command::new("sh").args(["-c", loops]).status().await.unwrap();
+    }
+}
+
+impl Plugin for Wasteful {
+    fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+        Box::pin(async move {
+            self.waste(sandbox).await;
+            self.plugin.add(sandbox).await
+        })
+    }
+
+    fn del<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Option<Failure>, Failure>> {
+        Box::pin(async move {
+            self.waste(sandbox).await;
+            self.plugin.del(sandbox).await
+        })
+    }
+
+    fn records(&self) -> BoxFuture<'_, Result<Records, Error>> {
+        self.plugin.records()
+    }
+
+    fn processes(&self) -> Vec<Component> {
+        self.plugin.processes()
+    }
+
+    fn power_off(&self) {
+        self.plugin.power_off();
+    }
+
+    fn power_on(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.plugin.power_on()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_cost_is_missed_when_the_plugin_wastes() {
+    let (row, matrix) = disturbed_row("spiderpool_v4_1x100", "Wasteful").unwrap();
+    let client = connect(&fixture(DISTURBED_FIXTURE).unwrap().0).await.unwrap();
+    let interpose: Interpose =
+        Box::new(move |plugin| Arc::new(Wasteful { plugin, client, asked: AtomicUsize::new(0) }));
+    let record = judged(row, async |trial| drive(trial, &matrix, Some(interpose)).await).await.unwrap();
+    let costs = ["api_requests_per_object", "etcd_wal_bytes_per_object", "plugin_yardsticks_per_object"];
+    for metric in ["create", "rebuild", "delete"].iter().flat_map(|phase| costs.map(|cost| format!("{phase}_{cost}"))) {
+        let budget = record.budgets.iter().find(|budget| budget.metric == metric).unwrap();
+        assert_eq!(budget.verdict, Verdict::Fail, "{metric}: {}", budget.reason);
+    }
+}

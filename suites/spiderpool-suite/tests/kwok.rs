@@ -1,0 +1,61 @@
+//! Rows on a real control plane, with simulated kubelets and real IPAM plugins.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
+
+mod disturbed;
+mod faults;
+mod soak;
+
+use harness::run;
+use rstest::rstest;
+use spiderpool_suite::{compare, exhaustion, matrix_row, tier, tier_row};
+
+/// "Test the IPv4 single stack and the IPv4/IPv6 dual stack … one Deployment with 1,000 replicas … 100 Deployments with 10."
+#[rstest]
+#[case::host_local_v4_1x100("host_local_v4_1x100")]
+#[case::spiderpool_v4_1x100("spiderpool_v4_1x100")]
+#[case::spiderpool_dual_10x10("spiderpool_dual_10x10")]
+#[case::whereabouts_v4_1x10("whereabouts_v4_1x10")]
+#[case::host_local_v4_1x1000_published("host_local_v4_1x1000_published")]
+#[case::host_local_v4_100x10_published("host_local_v4_100x10_published")]
+#[case::host_local_dual_1x1000_published("host_local_dual_1x1000_published")]
+#[case::host_local_dual_100x10_published("host_local_dual_100x10_published")]
+#[case::spiderpool_v4_1x1000_published("spiderpool_v4_1x1000_published")]
+#[case::spiderpool_v4_100x10_published("spiderpool_v4_100x10_published")]
+#[case::spiderpool_dual_1x1000_published("spiderpool_dual_1x1000_published")]
+#[case::spiderpool_dual_100x10_published("spiderpool_dual_100x10_published")]
+#[case::whereabouts_v4_1x1000_published("whereabouts_v4_1x1000_published")]
+#[case::whereabouts_v4_100x10_published("whereabouts_v4_100x10_published")]
+#[case::whereabouts_dual_1x1000_published("whereabouts_dual_1x1000_published")]
+#[case::whereabouts_dual_100x10_published("whereabouts_dual_100x10_published")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn matrix(#[case] test: &str) {
+    let (row, matrix) = matrix_row(test).unwrap();
+    compare(row, &matrix).await;
+}
+
+/// "In a limited range of addresses, pods that are created at the same time compete for them."
+#[rstest]
+#[case::spiderpool_exhausted("spiderpool_exhausted")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_too_few(#[case] test: &str) {
+    let (row, matrix) = matrix_row(test).unwrap();
+    run(row, async |trial| exhaustion::drive(trial, &matrix).await).await;
+}
+
+/// What one request costs, alone and beside others, while the pool fills.
+#[rstest]
+#[case::tier_host_local_240x1_published("tier_host_local_240x1_published")]
+#[case::tier_host_local_240x50_published("tier_host_local_240x50_published")]
+#[case::tier_whereabouts_256x1_published("tier_whereabouts_256x1_published")]
+#[case::tier_whereabouts_256x50_published("tier_whereabouts_256x50_published")]
+#[case::tier_spiderpool_256x1_published("tier_spiderpool_256x1_published")]
+#[case::tier_spiderpool_256x50_published("tier_spiderpool_256x50_published")]
+#[case::tier_spiderpool_1000x1_published("tier_spiderpool_1000x1_published")]
+#[case::tier_spiderpool_1000x50_published("tier_spiderpool_1000x50_published")]
+#[case::tier_spiderpool_5000x1_published("tier_spiderpool_5000x1_published")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_without_pods(#[case] test: &str) {
+    let (row, tier) = tier_row(test).unwrap();
+    run(row, async |trial| tier::drive(trial, &tier).await).await;
+}

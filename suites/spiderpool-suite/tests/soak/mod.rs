@@ -1,0 +1,20 @@
+//! The rest of the small matrix, which does not fit into the 3 minutes of the smoke rows:
+//! `cargo nextest run -p spiderpool-suite --profile nightly`.
+
+use rstest::rstest;
+use spiderpool_suite::{compare, matrix_row};
+
+#[rstest]
+#[case::host_local_v4_10x10("host_local_v4_10x10")]
+#[case::host_local_dual_1x100("host_local_dual_1x100")]
+#[case::host_local_dual_10x10("host_local_dual_10x10")]
+#[case::spiderpool_v4_10x10("spiderpool_v4_10x10")]
+#[case::spiderpool_dual_1x100("spiderpool_dual_1x100")]
+#[case::whereabouts_v4_10x1("whereabouts_v4_10x1")]
+#[case::whereabouts_dual_1x10("whereabouts_dual_1x10")]
+#[case::whereabouts_dual_10x1("whereabouts_dual_10x1")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn matrix(#[case] test: &str) {
+    let (row, matrix) = matrix_row(test).unwrap();
+    compare(row, &matrix).await;
+}
