@@ -156,7 +156,7 @@ impl Payload {
                 "metadata": {"name": format!("{name}-{object}"), "namespace": namespace, "labels": labels},
                 "spec": {"containers": [{
                     "name": "pause",
-                    "image": "registry.k8s.io/pause:3.10",
+                    "image": "pause:3.10",
                     "env": [{"name": "PAYLOAD", "value": padding}],
                 }]},
             }),
