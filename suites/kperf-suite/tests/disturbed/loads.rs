@@ -59,16 +59,17 @@ async fn a_load_beside_a_noisy_neighbour_costs_too_much() {
 async fn an_apiserver_that_dies_fails_what_it_was_asked() {
     let (row, load) = disturbed_load_row("load_disturbed", "an_apiserver_that_dies_fails_what_it_was_asked").unwrap();
     let act = Box::new(|| {
-        // The load has begun by then, and has seven seconds more.
+        // The load has begun by then.
         std::thread::sleep(Duration::from_secs(1));
-        let restart = || faults().kill("kube-apiserver").and_then(|_| faults().restart("kube-apiserver", &|_| ()));
-        restart().map(drop).map_err(|error| error.to_string())
+        faults().kill("kube-apiserver").map(drop).map_err(|error| error.to_string())
     });
     let record = judged(row, async |trial| {
         trial.inject(Injection { phase: "load", share: 0.0, what: "kube-apiserver killed".to_owned(), act });
         drive(trial, &load, DISTURBED_FIXTURE, None).await
     });
     let record = record.await.unwrap();
+    // Not while the load goes on: one of a thousand clients that connect again and again can take the port.
+    faults().restart("kube-apiserver", &|_| ()).unwrap();
     assert_missed(&record, &["load_error_share", "component_deaths"]);
     // Its counters began again, so they say nothing of the load.
     assert!(with(&record, Verdict::NoData).contains(&"server_counted_share"), "{}", record.reason);
