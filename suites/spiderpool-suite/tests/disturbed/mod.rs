@@ -25,7 +25,7 @@ use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_row};
 /// What a plugin does wrong, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mischief {
-    /// It gives the second sandbox the addresses of the first.
+    /// It answers the second request with the addresses of the first.
     GivesTwice,
     /// It gives the gateway.
     GivesTheGateway,
@@ -37,38 +37,36 @@ enum Mischief {
     ForgetsOne,
     /// Its records contradict themselves.
     Contradicts,
-    /// It has no address for the second sandbox, nor for any of that pod.
+    /// It has no address for the pod that asks first.
     RefusesOne,
 }
 
 struct Misbehaving {
     plugin: Arc<dyn Plugin>,
     mischief: Mischief,
-    adds: AtomicUsize,
+    /// What the plugin gave, in the order of its answers: requests overtake each other.
+    answers: Mutex<Vec<Vec<IpAddr>>>,
     dels: AtomicUsize,
-    first: Mutex<Vec<IpAddr>>,
     refused: OnceLock<String>,
 }
 
 impl Plugin for Misbehaving {
     fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
         Box::pin(async move {
-            let nth = self.adds.fetch_add(1, Ordering::SeqCst);
-            if nth == 1 {
-                self.refused.get_or_init(|| sandbox.pod.clone());
-            }
-            if self.mischief == Mischief::RefusesOne && self.refused.get() == Some(&sandbox.pod) {
+            if self.mischief == Mischief::RefusesOne && *self.refused.get_or_init(|| sandbox.pod.clone()) == sandbox.pod
+            {
                 return Err(Failure::Refused("not you".to_owned()));
             }
             let mut given = self.plugin.add(sandbox).await?;
-            if nth == 0 {
-                self.first.lock().unwrap().clone_from(&given);
-            }
-            match self.mischief {
-                Mischief::GivesTwice if nth == 1 => given.clone_from(&self.first.lock().unwrap()),
-                Mischief::GivesTheGateway if nth == 1 => given[0] = Family::V4.gateway(),
-                Mischief::GivesOneFamily if nth == 1 => given.retain(IpAddr::is_ipv4),
-                _ => {}
+            let mut answers = self.answers.lock().unwrap();
+            answers.push(given.clone());
+            if answers.len() == 2 {
+                match self.mischief {
+                    Mischief::GivesTwice => given.clone_from(&answers[0]),
+                    Mischief::GivesTheGateway => given[0] = Family::V4.gateway(),
+                    Mischief::GivesOneFamily => given.retain(IpAddr::is_ipv4),
+                    _ => {}
+                }
             }
             Ok(given)
         })
@@ -99,9 +97,8 @@ async fn disturbed(test: &str, mischief: Option<Mischief>) -> Trial {
     let (row, matrix) = disturbed_row("checks_disturbed", test).unwrap();
     let interpose = mischief.map(|mischief| {
         let misbehaving = move |plugin| -> Arc<dyn Plugin> {
-            let (adds, dels) = (AtomicUsize::new(0), AtomicUsize::new(0));
-            let (first, refused) = (Mutex::default(), OnceLock::new());
-            Arc::new(Misbehaving { plugin, mischief, adds, dels, first, refused })
+            let (answers, dels, refused) = (Mutex::default(), AtomicUsize::new(0), OnceLock::new());
+            Arc::new(Misbehaving { plugin, mischief, answers, dels, refused })
         };
         Box::new(misbehaving) as Interpose
     });
