@@ -45,7 +45,7 @@ pub(crate) enum Verb {
     Gate(GateArgs),
     /// Say how often the gate cries wolf and what it finds, by gates drawn from a pool of real repeats.
     Power(PowerArgs),
-    /// Measure the fixture itself beside kwokctl, in interleaved pairs.
+    /// Measure what is ours beside what people would use in its place, in interleaved pairs.
     Bench(BenchArgs),
     /// Check this repository itself: format, lints, unit tests, smoke rows.
     Test(TestArgs),
@@ -491,7 +491,18 @@ pub(crate) struct TestArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
+    /// What is measured.
+    #[arg(value_enum, default_value_t = BenchOf::Fixture)]
+    pub(crate) of: BenchOf,
     /// Interleaved pairs.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) pairs: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchOf {
+    /// A cluster of ours, beside kwokctl's.
+    Fixture,
+    /// Our kperf, beside Azure/kperf: about 8 minutes for 5 pairs, after its build.
+    Kperf,
 }
