@@ -1,9 +1,11 @@
 //! The driver of document 003: kperf. Its load profiles and its virtual node pool.
 
+pub mod bench;
 pub mod load;
 pub mod nodepool;
 mod row;
 
 pub use row::{
-    DISTURBED_FIXTURE, FIXTURE, ROWS_FILE, disturbed_load_row, disturbed_row, load_row, nodepool_row, parameters,
+    DISTURBED_FIXTURE, FIXTURE, ROWS_FILE, bench_row, disturbed_bench_row, disturbed_load_row, disturbed_row, load_row,
+    nodepool_row, parameters,
 };

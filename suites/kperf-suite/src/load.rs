@@ -6,11 +6,13 @@ mod readyz;
 mod server;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use apiload::{Control, Target};
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::{Either, select};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use harness::{Account, Error, Goal, PhaseSpec, Result, Trial, fixture};
 use kperf::profile::Arrivals;
 use kperf::{LoadProfile, Sending};
@@ -62,10 +64,29 @@ pub type OnLoad = Box<dyn FnOnce() + Send>;
 /// # Errors
 /// When the profile is refused, the apiserver refuses an object, the load does not end, or its latencies say nothing.
 pub async fn drive(trial: &mut Trial, load: &Load, fixture_variable: &str, on_load: Option<OnLoad>) -> Result<()> {
-    let profile = LoadProfile::read(&path(&load.profile)).map_err(|error| Error::Environment(error.to_string()))?;
-    let profile = profile.in_namespace(trial.namespace());
     objects::create(trial, load).await?;
     let _watches = objects::watch(trial, load).await?;
+    let beside = async {
+        if let Some(on_load) = on_load {
+            on_load();
+        }
+        Ok(())
+    };
+    send(trial, load, fixture_variable, beside).await
+}
+
+/// Puts the load on, and reports. What goes on `beside` it is given up when the load is over, and may end before.
+///
+/// # Errors
+/// As [`drive`], or when what goes on beside fails.
+pub(crate) async fn send(
+    trial: &mut Trial,
+    load: &Load,
+    fixture_variable: &str,
+    beside: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    let profile = LoadProfile::read(&path(&load.profile)).map_err(|error| Error::Environment(error.to_string()))?;
+    let profile = profile.in_namespace(trial.namespace());
     let (descriptor, _) = fixture(fixture_variable)?;
     let config = cluster::quiet_config(&descriptor.kubeconfig).await?;
     let target = Target::new(&config).await.map_err(failed)?;
@@ -90,41 +111,41 @@ pub async fn drive(trial: &mut Trial, load: &Load, fixture_variable: &str, on_lo
             at_most: Duration::from_secs(load.limit_s),
         },
     };
-    let outcomes = Arc::new(Mutex::new(Vec::new()));
+    let outcomes = Mutex::new(Vec::new());
     let clock = trial.clock();
     let run_id = trial.run_id().to_owned();
     let labels = trial.labels();
-    let action = async {
-        if let Some(on_load) = on_load {
-            on_load();
-        }
-        let runner = async |index: u32| {
-            let name = format!("runner-{index}");
-            let mark = |stage| account.ledger().mark(&name, cohort, stage, clock.elapsed(), Seen::Event);
-            mark(RUNNER_INTENDED);
-            let sending = Sending {
-                seed: load.seed + u64::from(index),
-                arrivals: Arrivals::Even,
-                user_agent: None,
-                prefix: Some(format!("{run_id}-{index}")),
-            };
-            let mut plan = profile.plan(&sending).map_err(|error| Error::Environment(error.to_string()))?;
-            plan.labels = labels.clone();
-            let outcome = apiload::run(&target, &plan, &Control::new()).await.map_err(failed)?;
-            outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
-            mark(RUNNER_FINISHED);
-            Ok::<_, Error>(())
+    let runner = async |index: u32| {
+        let name = format!("runner-{index}");
+        let mark = |stage| account.ledger().mark(&name, cohort, stage, clock.elapsed(), Seen::Event);
+        mark(RUNNER_INTENDED);
+        let sending = Sending {
+            seed: load.seed + u64::from(index),
+            arrivals: Arrivals::Even,
+            user_agent: None,
+            prefix: Some(format!("{run_id}-{index}")),
         };
-        let mut all = stream::iter(0..load.runners).map(runner).buffer_unordered(load.runners as usize);
-        while let Some(finished) = all.next().await {
-            finished?;
+        let mut plan = profile.plan(&sending).map_err(|error| Error::Environment(error.to_string()))?;
+        plan.labels = labels.clone();
+        let outcome = apiload::run(&target, &plan, &Control::new()).await.map_err(failed)?;
+        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+        mark(RUNNER_FINISHED);
+        Ok::<_, Error>(())
+    };
+    let runners = stream::iter(0..load.runners).map(runner).buffer_unordered(load.runners as usize);
+    let action = async {
+        match select(pin!(beside), pin!(runners.try_collect::<()>())).await {
+            Either::Left((beside, runners)) => {
+                beside?;
+                runners.await
+            }
+            Either::Right((sent, _)) => sent,
         }
-        Ok(())
     };
     trial.phase(spec, action).await?;
     let readyz = readyz.stop().await;
     let after = Page::read(trial.client()).await;
-    let outcomes = std::mem::take(&mut *outcomes.lock().unwrap_or_else(PoisonError::into_inner));
+    let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     let figures = Figures { profile: &profile, outcomes: &outcomes, readyz: &readyz };
     let invalid = figures.invalid();
     figures.report(trial, invalid.is_none());

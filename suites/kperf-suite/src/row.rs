@@ -5,6 +5,7 @@ use measure::Budgets;
 use record::{Document, Published};
 use serde::de::DeserializeOwned;
 
+use crate::bench::Bench;
 use crate::load::Load;
 use crate::nodepool::NodePool;
 
@@ -36,6 +37,20 @@ const LOAD: Subject = Subject {
     published: published_of_loads,
 };
 
+const BENCH: Subject = Subject {
+    title: "Getting started with kperf: kperf-runner and kperf-virtualcluster nodepool",
+    deviations: &DEVIATIONS_OF_BENCHES,
+    published: Vec::new,
+};
+
+const DEVIATIONS_OF_BENCHES: [&str; 6] = [
+    DEVIATIONS_OF_LOADS[0],
+    DEVIATIONS_OF_LOADS[1],
+    DEVIATIONS_OF_LOADS[3],
+    DEVIATIONS[0],
+    "Pods run at once and those of Jobs complete at once; kperf's stages wait 1 s and a jitter of up to 5 s for each.",
+    "The load begins when nodes and Deployments are there; upstream may begin to restart before its runners are up.",
+];
 const DEVIATIONS_OF_LOADS: [&str; 4] = [
     "Latencies start at the intended send time and hold failures and timeouts; kperf starts its clock behind its own limiter, and drops failures.",
     "A group's runners send from the test's own process; kperf runs each in a Pod.",
@@ -77,6 +92,22 @@ pub fn load_row(test: &str) -> Result<(Row, Load), Error> {
     row(&LOAD, test, FIXTURE, None)
 }
 
+/// The row of a bench with virtual nodes called `test`, on the fixture that every measuring row shares.
+///
+/// # Errors
+/// As [`nodepool_row`].
+pub fn bench_row(test: &str) -> Result<(Row, Bench), Error> {
+    row(&BENCH, test, FIXTURE, None)
+}
+
+/// A row of a bench on the cluster that may be broken; see [`disturbed_row`].
+///
+/// # Errors
+/// As [`nodepool_row`].
+pub fn disturbed_bench_row(row: &str, test: &str) -> Result<(Row, Bench), Error> {
+    self::row(&BENCH, row, DISTURBED_FIXTURE, Some(format!("disturbed/{test}")))
+}
+
 /// A row of a load on the cluster that may be broken; see [`disturbed_row`].
 ///
 /// # Errors
@@ -115,6 +146,7 @@ fn row<T: DeserializeOwned>(
         aside,
         kubeconfig: None,
         arm: None,
+        comparator: false,
         budgets: Budgets::parse(BUDGETS_FILE, BUDGETS)?,
         parameters,
         overridden,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::{Injection, judged};
 use kperf_suite::load::{OnLoad, drive};
-use kperf_suite::{DISTURBED_FIXTURE, disturbed_load_row};
+use kperf_suite::{DISTURBED_FIXTURE, bench, disturbed_bench_row, disturbed_load_row};
 use measure::Verdict;
 use record::Trial;
 
@@ -73,4 +73,25 @@ async fn an_apiserver_that_dies_fails_what_it_was_asked() {
     assert_missed(&record, &["load_error_share", "component_deaths"]);
     // Its counters began again, so they say nothing of the load.
     assert!(with(&record, Verdict::NoData).contains(&"server_counted_share"), "{}", record.reason);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bench_whose_jobs_never_end_is_no_bench() {
+    let test = "a_bench_whose_jobs_never_end_is_no_bench";
+    let (row, bench) = disturbed_bench_row("node10_job1_pod100_smoke", test).unwrap();
+    let act = Box::new(|| faults().pause("kwok-controller").map(drop).map_err(|error| error.to_string()));
+    let record = judged(row, async |trial| {
+        trial.inject(Injection { phase: "load", share: 0.0, what: "kwok-controller paused".to_owned(), act });
+        let driven = tokio::time::timeout(Duration::from_secs(60), bench::drive(trial, &bench, DISTURBED_FIXTURE));
+        let resumed = async {
+            // Longer than the load; then what is left can go.
+            tokio::time::sleep(Duration::from_secs(28)).await;
+            faults().resume("kwok-controller").map(drop).map_err(|error| harness::Error::Environment(error.to_string()))
+        };
+        let (driven, resumed) = tokio::join!(driven, resumed);
+        resumed?;
+        driven.map_err(|_| harness::Error::Environment("the bench does not end".to_owned()))?
+    });
+    let record = record.await.unwrap();
+    assert_missed(&record, &["churn_rounds"]);
 }
