@@ -8,7 +8,7 @@ use measure::gate::Rule;
 use record::{Arm, Comparison, Judgement, RunDir, compare, comparison_markdown, comparison_table};
 
 use crate::cli::{CompareArgs, CompareFormat};
-use crate::ctx::{Ctx, print, print_json};
+use crate::ctx::{Ctx, print, print_json, width};
 use crate::exit::{Exit, Failure};
 use crate::suites;
 
@@ -51,8 +51,7 @@ pub(crate) fn budgets(ctx: &Ctx) -> Result<BTreeMap<String, Budgets>, Failure> {
 
 /// The table of a comparison on the terminal.
 pub(crate) fn show(comparison: &Comparison) {
-    let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(120, |size| size.ws_col);
-    print(&comparison_table(comparison, width));
+    print(&comparison_table(comparison, width()));
 }
 
 /// The exit code of a gate: worse is a failure, what cannot be told or compared is not measured.

@@ -90,6 +90,11 @@ pub(crate) fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").ok();
 }
 
+/// Columns of the terminal, for tables on stdout.
+pub(crate) fn width() -> u16 {
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(120, |size| size.ws_col)
+}
+
 /// What a command was asked for, on stdout. A reader that closed the pipe has seen enough.
 pub(crate) fn print(text: &str) {
     writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')).ok();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use measure::Verdict;
+use record::{Run, TrialSummary};
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +35,14 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// The exit code of a run with these verdicts: what was not measured outranks what was too slow.
-    pub(crate) fn of_run(verdicts: &[Verdict]) -> Self {
+    /// The exit code of a run. What is a comparator's own result does not set it.
+    pub(crate) fn of_run(run: &Run) -> Self {
+        let verdict = |trial: &TrialSummary| if trial.ended_well() { Verdict::Pass } else { trial.verdict };
+        Self::of_verdicts(&run.trials.iter().map(verdict).collect::<Vec<_>>())
+    }
+
+    /// What was not measured outranks what was too slow.
+    fn of_verdicts(verdicts: &[Verdict]) -> Self {
         let all = |wanted: Verdict| verdicts.iter().all(|verdict| *verdict == wanted);
         let measured = |verdict: &Verdict| matches!(verdict, Verdict::Pass | Verdict::Fail | Verdict::Unsupported);
         match () {
@@ -123,6 +130,6 @@ mod tests {
     #[case::only_unsupported(&[Verdict::Unsupported], Exit::Unsupported)]
     #[case::unsupported_beside_a_pass(&[Verdict::Unsupported, Verdict::Pass], Exit::NotMeasured)]
     fn the_exit_code_of_a_run(#[case] verdicts: &[Verdict], #[case] exit: Exit) {
-        assert_eq!(Exit::of_run(verdicts), exit);
+        assert_eq!(Exit::of_verdicts(verdicts), exit);
     }
 }

@@ -6,7 +6,6 @@ pub(crate) mod series;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use measure::Verdict;
 use measure::arms::Schedule;
 use measure::gate::Rule;
 use record::{Arm, Comparison, Expected, RunDir, compare, comparison_markdown, new_run_id};
@@ -72,17 +71,17 @@ pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
 
     let series = Series { ctx, id: &id, directory: &directory, arms, nextest, rows };
     let mut unfit = None;
-    series
+    let whole = series
         .run(&schedule, |run, ended| {
             // A run that cannot be compared makes the gate impossible: better said now than after the others.
-            let fits = matches!(ended.verdict, Verdict::Pass | Verdict::Fail);
+            let fits = ended.verdict.is_measured();
             if !fits {
                 unfit = Some(format!("{} is {}: {}", run.arm, ended.verdict, ended.reason));
             }
             fits
         })
         .await?;
-    let comparison = if unfit.is_none() { Some(compare_arms(ctx, &directory)?) } else { None };
+    let comparison = if whole { Some(compare_arms(ctx, &directory)?) } else { None };
     if comparison.as_ref().is_some_and(Comparison::is_worse) {
         // What is worse is looked into while both builds are at hand.
         for (arm, profile) in series.profiles(&component_of(&args.component)).await? {
@@ -91,7 +90,7 @@ pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
     }
     series.arms.values().filter_map(|spec| spec.checkout.as_ref()).for_each(Checkout::remove);
     let Some(comparison) = comparison else {
-        say(&format!("the gate cannot be judged: {}", unfit.unwrap_or_default()));
+        say(&format!("the gate cannot be judged: {}", unfit.unwrap_or_else(|| "it was interrupted".to_owned())));
         print(&format!("results: {}", directory.display()));
         return Ok(Exit::NotMeasured);
     };

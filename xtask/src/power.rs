@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use comfy_table::{Table, presets};
 use measure::arms::Schedule;
 use measure::gate::resample::{Draw, Labels, rate};
-use measure::gate::{Gate, Metric, Rule, judge};
+use measure::gate::{Gate, GateError, Metric, Rule, judge};
 use measure::stats::Rate;
 use measure::{Budgets, Verdict};
 use record::{RunDir, new_run_id, ratio_picture};
@@ -47,11 +47,11 @@ const FALSE_ALARMS: f64 = 0.01;
 pub(crate) async fn power(ctx: &Ctx, args: &PowerArgs) -> Result<Exit, Failure> {
     let suite = suites::select(ctx, std::slice::from_ref(&args.suite))?.remove(0);
     let (budgets, _) = suites::data(&suite)?;
-    let file = ctx.root.join("fixtures/power").join(format!("{}.json", suite.package));
+    let (directory, name) = (ctx.root.join("fixtures/power"), format!("{}.json", suite.package));
+    let file = directory.join(&name);
     if args.collect {
         let pool = collect(ctx, &suite, args).await?;
-        let text = serde_json::to_vec(&pool).unwrap_or_default();
-        cluster::Shell::real().write(&file, &text)?;
+        RunDir::at(directory).write_file(&name, &serde_json::to_vec(&pool).unwrap_or_default())?;
         print(&format!("{}: {} repeats of {} arms", file.display(), pool.repeats(), pool.arms.len()));
     }
     let text = std::fs::read(&file)
@@ -88,7 +88,11 @@ async fn collect(ctx: &Ctx, suite: &Suite, args: &PowerArgs) -> Result<Pool, Fai
     say(&format!("{} runs of {} arms; seed {}", schedule.runs.len(), arms.len(), schedule.seed));
     let series = Series { ctx, id: &id, directory: &directory, arms, nextest, rows };
     // A repeat that one arm did not measure is left out of all: the pool says so.
-    series.run(&schedule, |_, ended| ended.verdict != Verdict::Unsupported).await?;
+    if !series.run(&schedule, |_, ended| ended.verdict != Verdict::Unsupported).await? {
+        let message =
+            format!("the pool is not whole: `cargo xtask power {} --collect --resume {id}` goes on", args.suite);
+        return Err(Failure::new(Exit::NotMeasured, message));
+    }
     Pool::gather(&directory, &schedule, texts)
 }
 
@@ -102,9 +106,8 @@ fn report(pool: &Pool, budgets: &Budgets, gates: usize) -> Result<bool, Failure>
     let rule = Rule::default();
     let of = |head: &str| pool.pair("base", head, budgets);
     let draw = |pairs, labels| Draw { gates, pairs, block: 2, labels, seed: pool.seed };
-    let rate = |metrics: &[Metric], draw: &Draw, hit: fn(&Gate) -> bool| {
-        rate(metrics, draw, &rule, hit).map_err(|error| Failure::usage(format!("the pool cannot be judged: {error}")))
-    };
+    let rate =
+        |metrics: &[Metric], draw: &Draw, hit: fn(&Gate) -> bool| rate(metrics, draw, &rule, hit).map_err(unjudged);
     print(&format!(
         "{} {}: {} repeats an arm, measured {} on {} x {}; {} gates drawn for each figure\n",
         pool.suite,
@@ -151,8 +154,7 @@ fn changes(pool: &Pool, budgets: &Budgets, rule: &Rule) -> Result<String, Failur
     let metrics: Vec<String> = budgets.compared(&pool.test).map(|compared| compared.metric.clone()).collect();
     table.load_style(presets::ASCII_MARKDOWN).set_header([vec!["head / base".to_owned()], metrics].concat());
     for (arm, _) in ARMS.iter().skip(1) {
-        let gate = judge(&pool.pair("base", arm, budgets)?, rule);
-        let gate = gate.map_err(|error| Failure::usage(format!("the pool cannot be judged: {error}")))?;
+        let (_, gate) = against_base(pool, arm, budgets, rule)?;
         let ratios = gate.outcomes.iter().map(|outcome| {
             format!("{:.3} ({:.3} to {:.3})", outcome.ratio, outcome.interval.low, outcome.interval.high)
         });
@@ -164,9 +166,7 @@ fn changes(pool: &Pool, budgets: &Budgets, rule: &Rule) -> Result<String, Failur
 /// The ratios of each arm to base, over all repeats of the pool.
 fn pictures(pool: &Pool, budgets: &Budgets, directory: &Path) -> Result<(), Failure> {
     for (arm, text) in ARMS.iter().skip(1) {
-        let metrics = pool.pair("base", arm, budgets)?;
-        let gate = judge(&metrics, &Rule::default());
-        let gate = gate.map_err(|error| Failure::usage(format!("the pool cannot be judged: {error}")))?;
+        let (metrics, gate) = against_base(pool, arm, budgets, &Rule::default())?;
         let title = format!("{arm} ({text}) against base (pinned), {} pairs", pool.repeats());
         let picture = ratio_picture(&title, &metrics, &gate.outcomes);
         let file = RunDir::at(directory).write_file(&format!("gate-{arm}.svg"), picture.as_bytes())?;
@@ -175,9 +175,19 @@ fn pictures(pool: &Pool, budgets: &Budgets, directory: &Path) -> Result<(), Fail
     Ok(())
 }
 
+/// An arm against base over all repeats of the pool, judged.
+fn against_base(pool: &Pool, arm: &str, budgets: &Budgets, rule: &Rule) -> Result<(Vec<Metric>, Gate), Failure> {
+    let metrics = pool.pair("base", arm, budgets)?;
+    let gate = judge(&metrics, rule).map_err(unjudged)?;
+    Ok((metrics, gate))
+}
+
+fn unjudged(error: GateError) -> Failure {
+    Failure::usage(format!("the pool cannot be judged: {error}"))
+}
+
 fn changed(gate: &Gate) -> bool {
-    use measure::gate::Answer;
-    gate.outcomes.iter().any(|outcome| matches!(outcome.answer, Answer::Better | Answer::Worse))
+    gate.changed().next().is_some()
 }
 
 fn worse(gate: &Gate) -> bool {

@@ -6,12 +6,11 @@ use measure::Verdict;
 use record::{Run, RunDir, details, gather, html_page, pictures_of_page, rows_table, summary_markdown};
 
 use crate::cli::{Format, ReportArgs};
-use crate::ctx::{Ctx, print, print_json, say};
+use crate::ctx::{Ctx, print, print_json, say, width};
 use crate::exit::{Exit, Failure};
 
 pub(crate) fn report(ctx: &Ctx, args: &ReportArgs) -> Result<Exit, Failure> {
     let run_dir = RunDir::at(locate(ctx, args.run.as_deref()));
-    // The page shows records that cannot be read as what they are; everything else needs them all.
     if args.format == Format::Html {
         print(&write_page(&run_dir)?.display().to_string());
     }
@@ -23,17 +22,20 @@ pub(crate) fn report(ctx: &Ctx, args: &ReportArgs) -> Result<Exit, Failure> {
     }
     let run = gather(&run_dir)?;
     match args.format {
-        Format::Html => {}
+        // Who looks at the page later has to know now that a record was lost.
+        Format::Html => run.trials.iter().filter(|trial| trial.record.is_empty()).for_each(|trial| {
+            say(&format!("{} {}: {}", trial.suite, trial.test, trial.reason));
+        }),
         Format::Text => show(&run, &run_dir),
-        Format::Md => print(&summary_markdown(&run, &run_dir)?),
+        Format::Md => print(&summary_markdown(&run, &run_dir)),
         Format::Json => print_json(&run),
     }
-    Ok(Exit::of_run(&run.trials.iter().map(|trial| trial.verdict).collect::<Vec<_>>()))
+    Ok(Exit::of_run(&run))
 }
 
 /// The tables of a run: a line a row, then the budgets of each row that has not passed, or of a single row.
 pub(crate) fn show(run: &Run, run_dir: &RunDir) {
-    let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(120, |size| size.ws_col);
+    let width = width();
     print(&rows_table(run, width));
     for trial in run.trials.iter().filter(|trial| !trial.budgets.is_empty()) {
         if trial.verdict != Verdict::Pass || run.trials.len() == 1 {

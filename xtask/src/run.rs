@@ -1,7 +1,6 @@
 //! `cargo xtask run`: tools, cluster, rows, results, report.
 
 use std::collections::BTreeMap;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,7 @@ use crate::lock::one_run_at_a_time;
 use crate::nextest::{Nextest, junit_path};
 use crate::report::{show, write_page};
 use crate::suites::{self, Suite};
-use crate::waiting::{Ended, wait};
+use crate::waiting::{Ended, run_to_its_end};
 
 pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     let started = Instant::now();
@@ -97,12 +96,8 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     let log = run_dir.path().join("nextest.log");
     // The file of an earlier run must not become this one's.
     std::fs::remove_file(junit_path(ctx, args.profile.name())).ok();
-    let child = nextest.run(&env, &log)?.process_group(0).spawn();
-    let child = child.map_err(|error| Failure::environment(format!("cannot start nextest: {error}")))?;
-    card.nextest = Process::of_pid(child.id() as i32);
-    card.write(ctx)?;
     let mut live = Live::start(&run_dir, &rows);
-    let ended = wait(child, || live.look()).await?;
+    let ended = run_to_its_end(ctx, nextest.run(&env, &log)?, &mut card, || live.look()).await?;
     live.stop();
 
     match &guest {
@@ -140,13 +135,12 @@ fn finish(ctx: &Ctx, run_dir: &RunDir, args: &RunArgs, ended: &Ended, log: &Path
     if run.trials.iter().any(|trial| trial.verdict == Verdict::NoData) {
         say(&format!("what the tests printed: {}", log.display()));
     }
-    let verdicts: Vec<_> = run.trials.iter().map(|trial| trial.verdict).collect();
     if let Some(wall_s) = run.wall_s {
         let rows: f64 = run.trials.iter().map(|trial| trial.wall_s).sum();
         let [all, rows] = [wall_s, rows].map(|seconds| human(Duration::from_secs_f64(seconds)));
         say(&format!("took {all}, of which the rows {rows}"));
     }
-    Ok(Exit::of_run(&verdicts))
+    Ok(Exit::of_run(&run))
 }
 
 /// Brings `run.json` up to date and writes `junit.xml` and `summary.md`.
@@ -166,7 +160,7 @@ fn gathered(ctx: &Ctx, run_dir: &RunDir, args: &RunArgs) -> Result<Run, Failure>
 
 /// `summary.md`, and the step summary of a GitHub job.
 fn summarise(run: &Run, run_dir: &RunDir) -> Result<(), Failure> {
-    let summary = summary_markdown(run, run_dir)?;
+    let summary = summary_markdown(run, run_dir);
     run_dir.write_file("summary.md", summary.as_bytes())?;
     step_summary(&summary)
 }

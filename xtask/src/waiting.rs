@@ -1,13 +1,16 @@
 //! Waiting for nextest, and ending it when somebody wants an end.
 
-use std::process::Child;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use cluster::Process;
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::ctx::Ctx;
 use crate::exit::Failure;
+use crate::gc::RunCard;
 
 /// How often the caller's display looks at the files.
 const LOOK: Duration = Duration::from_millis(250);
@@ -24,8 +27,22 @@ pub(crate) struct Ended {
     pub(crate) killed: bool,
 }
 
-/// Waits for nextest, calls `look` now and then, passes a signal on, and ends what does not end by itself.
-pub(crate) async fn wait(mut child: Child, mut look: impl FnMut()) -> Result<Ended, Failure> {
+/// Runs nextest in a process group of its own, with its process on the run's card. Meanwhile `look` is called now and then,
+/// a signal is passed on, and what does not end by itself is ended.
+pub(crate) async fn run_to_its_end(
+    ctx: &Ctx,
+    mut nextest: Command,
+    card: &mut RunCard,
+    look: impl FnMut(),
+) -> Result<Ended, Failure> {
+    let child = nextest.process_group(0).spawn();
+    let child = child.map_err(|error| Failure::environment(format!("cannot start nextest: {error}")))?;
+    card.nextest = Process::of_pid(child.id() as i32);
+    card.write(ctx)?;
+    wait(child, look).await
+}
+
+async fn wait(mut child: Child, mut look: impl FnMut()) -> Result<Ended, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::environment(format!("cannot take signals: {error}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let nextest = Process::of_pid(child.id() as i32);

@@ -67,7 +67,7 @@ fn a_report_as_a_page_shows_a_torn_record_as_what_it_is() {
     };
     assert!(report(12).1.contains("<h1>Nothing ran</h1>"));
     run.write_file("trials/kperf-suite/torn.json", b"{\n").unwrap();
-    let (said, page) = report(3);
+    let (said, page) = report(11);
     assert!(said.contains("torn.json:2: not a record: "), "{said}");
     assert!(page.contains("<h1>The row did not pass</h1>"), "{page}");
     assert!(page.contains("Cannot be read: trials/kperf-suite/torn.json:2: not a record: "), "{page}");

@@ -52,6 +52,14 @@ pub async fn connect(descriptor: &Descriptor) -> Result<Client> {
     connect_to(&descriptor.kubeconfig).await
 }
 
+/// What the apiserver said, in its own words: kube prints the whole status.
+pub fn answer(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => format!("{} ({})", status.message, status.code),
+        other => other.to_string(),
+    }
+}
+
 /// The proxy on the way to a cluster: the one that its kubeconfig names, or else the environment's. A cluster on
 /// loopback, as ours are, is never behind the environment's, and neither is one that NO_PROXY names
 /// (`http.ProxyFromEnvironment` of Go's net/http, which kubectl uses).

@@ -171,7 +171,7 @@ pub enum Error {
     #[error(transparent)]
     Program(#[from] thirdparty::Error),
     /// The API server refused or did not answer.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", crate::api::answer(source))]
     Api {
         /// What was asked of it.
         what: String,

@@ -220,7 +220,7 @@ impl Fixtures {
                 }
                 Ok(Some(descriptor)) if broken.is_empty() => {
                     if shell.doing(format!("delete the namespaces and nodes of dead runs in {name}")) {
-                        swept.add(self.sweep(&connect(&descriptor).await?, None).await?);
+                        swept.add(self.sweep(&connect(&descriptor).await?, None, true).await?);
                     }
                 }
                 _ => {

@@ -13,6 +13,7 @@ mod existing;
 mod extensions;
 mod fault;
 mod fixtures;
+mod hasten;
 mod health;
 mod kwok;
 mod lease;
@@ -28,7 +29,7 @@ mod slowdown;
 mod sweep;
 
 pub use access::Access;
-pub use api::{connect, connect_to, quiet_config};
+pub use api::{answer, connect, connect_to, quiet_config};
 pub use descriptor::{Component, Descriptor, EXISTING, ProgramUsed, SCHEMA};
 pub use error::{Error, Result};
 pub use existing::simulates_nodes;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::extensions::remove_extensions;
+use crate::hasten::hasten;
 
 /// Label of everything that a trial makes: the run that it belongs to.
 pub const RUN_LABEL: &str = "kubedyno.io/run-id";
@@ -52,11 +53,11 @@ impl Swept {
 }
 
 /// Removes every namespace, node, kind and webhook that carries [`RUN_LABEL`] and `owner`, except those of the runs in `alive`, and
-/// waits until they are gone. The caller holds the exclusive lease of the cluster.
+/// waits until they are gone. The caller holds the exclusive lease of the cluster, which is of `ours` or of others.
 ///
 /// # Errors
 /// When the apiserver refuses, or something is still there after five minutes.
-pub(crate) async fn sweep_objects(client: &Client, owner: &str, alive: &[String]) -> Result<Swept> {
+pub(crate) async fn sweep_objects(client: &Client, owner: &str, alive: &[String], ours: bool) -> Result<Swept> {
     let selector = selector(owner, alive);
     remove_extensions(client, &selector).await?;
     let labelled = ListParams::default().labels(&selector);
@@ -79,6 +80,10 @@ pub(crate) async fn sweep_objects(client: &Client, owner: &str, alive: &[String]
             .delete_collection(&DeleteParams::default(), &labelled)
             .await
             .map_err(Error::api("cannot delete nodes"))?;
+    }
+    for namespace in found.items.iter().filter(|_| ours) {
+        // Where it cannot be hastened, the controller takes it off in its time.
+        hasten(client, namespace.metadata.name.as_deref().unwrap_or_default()).await.ok();
     }
     let swept = Swept { namespaces: found.items.len(), nodes: count, ..Swept::default() };
     let started = tokio::time::Instant::now();

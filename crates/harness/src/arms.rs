@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use measure::arms::Schedule;
 use measure::gate::Rule;
-use measure::stats::{LogRatios, quantile};
+use measure::stats::{LogRatios, median};
 use measure::{Budget, Budgets};
 use record::ArmRun;
 
@@ -53,18 +53,17 @@ pub async fn compared(
     let mut runs: BTreeMap<String, Vec<record::Trial>> = BTreeMap::new();
     for run in &schedule.runs {
         let arm = ArmRun::from(run);
-        let place = format!("{}{:03}", if arm.warm_up { "warm-up-" } else { "" }, arm.repeat);
-        let aside = format!("arms/{}/{place}", arm.arm);
-        let aside = row.aside.as_ref().map_or(aside.clone(), |outer| format!("{outer}/{aside}"));
+        let place = arm.directory();
+        let aside = row.aside.as_ref().map_or(place.clone(), |outer| format!("{outer}/{place}"));
         let row = Row { aside: Some(aside), arm: Some(arm.clone()), budgets: of_runs.clone(), ..row.clone() };
         // On the heap: a trial is large, and this is one of many.
         let record = Box::pin(judged(row, async |trial| driver(trial, &arm.arm).await)).await?;
         whole.wall_s += record.wall_s;
-        whole.reason = format!("last run: {} {place}", arm.arm);
+        whole.reason = format!("last run: {place}");
         directory.write_trial(&whole)?;
         let unfit = record.verdict.filter(|verdict| !verdict.passes() && arms.subjects.contains(&arm.arm.as_str()));
         if let Some(verdict) = unfit {
-            let end = format!("{place}: {verdict}: {}", record.reason);
+            let end = format!("{place} is {verdict}: {}", record.reason);
             let error = Error::Phase { phase: arm.arm, end, verdict };
             judge::judge(&mut whole, Some(&error), &of_row);
             directory.write_trial(&whole)?;
@@ -103,9 +102,8 @@ fn metrics(names: &[&str], runs: &BTreeMap<String, Vec<record::Trial>>) -> BTree
     let mut metrics = BTreeMap::new();
     for metric in known.into_iter().flatten() {
         for arm in names {
-            let mut sorted = samples(arm, metric).unwrap_or_default();
-            sorted.sort_by(f64::total_cmp);
-            metrics.extend(quantile(&sorted, 0.5).map(|median| (format!("{arm}_{metric}"), median)));
+            let median = median(samples(arm, metric).unwrap_or_default());
+            metrics.extend(median.map(|median| (format!("{arm}_{metric}"), median)));
         }
         for arm in others {
             let (Some(base), Some(head)) = (samples(first, metric), samples(arm, metric)) else { continue };

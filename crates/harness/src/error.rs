@@ -21,7 +21,7 @@ pub enum Error {
     #[error(transparent)]
     Record(#[from] record::Error),
     /// The apiserver refused what the driver asked for.
-    #[error("{what}: {}", answer(source))]
+    #[error("{what}: {}", cluster::answer(source))]
     Api {
         /// What was asked.
         what: String,
@@ -53,13 +53,5 @@ impl Error {
             Self::Phase { verdict, .. } => *verdict,
             _ => Verdict::NoData,
         }
-    }
-}
-
-/// What the apiserver said, in its own words: kube prints the whole status.
-fn answer(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if !status.message.is_empty() => format!("{} ({})", status.message, status.code),
-        other => other.to_string(),
     }
 }

@@ -95,6 +95,11 @@ pub struct Condition<'a> {
 }
 
 impl Object<'_> {
+    /// Whether it is a pod that runs and is ready.
+    pub fn runs(&self) -> bool {
+        self.status.phase == "Running" && self.is("Ready")
+    }
+
     /// Whether its condition of that type is `True`.
     pub fn is(&self, condition: &str) -> bool {
         self.status.conditions.iter().any(|found| found.kind == condition && found.status == "True")

@@ -40,6 +40,7 @@ pub(crate) fn opening_record(row: &Row, context: &Context, descriptor: &Descript
         provider: descriptor.provider.clone(),
         profile: context.profile.clone(),
         document: row.document.clone(),
+        comparator: row.comparator,
         arm: context.arm.clone(),
         started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         reason: "before the first phase".to_owned(),

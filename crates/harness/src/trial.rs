@@ -64,6 +64,8 @@ pub struct Row {
     pub kubeconfig: Option<PathBuf>,
     /// The run of its arms that this is, for rows that have arms.
     pub arm: Option<ArmRun>,
+    /// Whether it is of a comparator, whose stall is a result and no error.
+    pub comparator: bool,
     /// The suite's budgets.
     pub budgets: Budgets,
     /// The row's parameters, overrides included.
@@ -104,17 +106,15 @@ impl std::fmt::Debug for Trial {
 /// Runs a row: adopts its cluster, lets `driver` run its phases, judges, writes the record, and cleans up.
 ///
 /// # Panics
-/// Unless the verdict is `pass`, with the sentence that explains it: that is how a test fails.
+/// Unless the verdict is `pass`, or a comparator's stall, with the sentence that explains it: that is how a test fails.
 pub async fn run(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>) -> record::Trial {
     let name = format!("{} {}", row.suite, row.test);
     match judged(row, driver).await {
-        Ok(record) if record.verdict == Some(Verdict::Pass) => {
-            say(&format!("{name}: pass: {}", record.reason));
-            record
-        }
         Ok(record) => {
             let verdict = record.verdict.map_or("no verdict", Verdict::as_str);
-            panic!("{name}: {verdict}: {}", record.reason)
+            assert!(record.ended_well(), "{name}: {verdict}: {}", record.reason);
+            say(&format!("{name}: {verdict}: {}", record.reason));
+            record
         }
         Err(error) => panic!("{name}: could not run: {error}"),
     }
@@ -184,7 +184,7 @@ impl Trial {
         let kubeconfig = other_way.unwrap_or(&descriptor.kubeconfig);
         let client = counting_client(kubeconfig, Arc::clone(&requests)).await?;
         // The state that a trial starts from is proven, not hoped for: what dead trials left is gone before it begins.
-        fixtures.sweep(&client, Some(&context.run_id)).await?;
+        fixtures.sweep(&client, Some(&context.run_id), !descriptor.is_existing()).await?;
         let run_dir = run_dir(&row, &context);
         let record = opening_record(&row, &context, &descriptor);
         run_dir.write_trial(&record)?;

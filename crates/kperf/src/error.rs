@@ -36,7 +36,7 @@ pub enum Error {
     #[error(transparent)]
     Load(#[from] apiload::Error),
     /// The apiserver refused something.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", cluster::answer(source))]
     Api {
         /// What was asked.
         what: String,

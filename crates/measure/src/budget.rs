@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::gate::Better;
+use crate::gate::{Better, Metric};
 use crate::verdict::Verdict;
 
 /// The budgets of a suite: its `budgets.toml`.
@@ -173,6 +173,12 @@ impl Budgets {
 }
 
 impl Compared {
+    /// The metric with the samples of both arms, one a repeat.
+    pub fn metric(&self, base: Vec<f64>, head: Vec<f64>) -> Metric {
+        let Self { metric, better, basis, relevance, .. } = self.clone();
+        Metric { name: metric, better, basis, relevance, base, head }
+    }
+
     fn check(&self) -> Result<(), &'static str> {
         match () {
             () if self.metric.trim().is_empty() => Err("`metric` is empty"),

@@ -226,6 +226,11 @@ impl Gate {
         self.outcomes.iter().all(|outcome| matches!(outcome.answer, Answer::Better | Answer::Same))
     }
 
+    /// The metrics that are better or worse.
+    pub fn changed(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().filter(|outcome| matches!(outcome.answer, Answer::Better | Answer::Worse))
+    }
+
     /// The metrics that are worse.
     pub fn worse(&self) -> impl Iterator<Item = &Outcome> {
         self.outcomes.iter().filter(|outcome| outcome.answer == Answer::Worse)

@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 pub use hdr::Hdr;
 pub use paired::{Estimate, Estimator, LogRatios};
 pub use proportion::Rate;
-pub use quantile::{Quantiles, millis, quantile, samples_to_bound, samples_to_carry};
+pub use quantile::{Quantiles, median, millis, quantile, samples_to_bound, samples_to_carry};
 
 /// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

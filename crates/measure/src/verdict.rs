@@ -44,6 +44,11 @@ impl Verdict {
         }
     }
 
+    /// Whether what it judges was measured as a whole, so that its figures can be compared with others.
+    pub fn is_measured(self) -> bool {
+        matches!(self, Self::Pass | Self::Fail)
+    }
+
     /// Whether this verdict passes.
     pub fn passes(self) -> bool {
         self == Self::Pass

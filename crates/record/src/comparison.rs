@@ -13,7 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use measure::Budgets;
-use measure::gate::{self, Answer, Gate, GateError, Metric, Rule};
+use measure::gate::{self, Gate, GateError, Metric, Rule};
 use serde::Serialize;
 
 use crate::pictures::ratio_picture;
@@ -142,8 +142,8 @@ fn judge(
     refuse::unusable(base, head)?;
     let metrics = metrics(test, base, head, budgets)?;
     let gate = gate::judge(&metrics, rule).map_err(|error: GateError| error.to_string())?;
-    let changed = gate.outcomes.iter().filter(|outcome| matches!(outcome.answer, Answer::Better | Answer::Worse));
-    let causes = changed.filter_map(|outcome| Some((outcome.metric.clone(), cause::of(&outcome.metric, base, head)?)));
+    let causes =
+        gate.changed().filter_map(|outcome| Some((outcome.metric.clone(), cause::of(&outcome.metric, base, head)?)));
     Ok(Judgement::Judged { causes: causes.collect(), gate, metrics })
 }
 
@@ -164,14 +164,8 @@ fn metrics(test: &str, base: &[Repeat], head: &[Repeat], budgets: Option<&Budget
         repeats.iter().map(sample).collect::<Result<Vec<_>, _>>()
     };
     let metric = |compared: &&measure::Compared| {
-        Ok(Metric {
-            name: compared.metric.clone(),
-            better: compared.better,
-            basis: compared.basis,
-            relevance: compared.relevance,
-            base: samples("base", base, &compared.metric)?,
-            head: samples("head", head, &compared.metric)?,
-        })
+        let (base, head) = (samples("base", base, &compared.metric)?, samples("head", head, &compared.metric)?);
+        Ok(compared.metric(base, head))
     };
     compared.iter().map(metric).collect()
 }

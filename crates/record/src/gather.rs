@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::Fingerprint;
 use crate::run_dir::{Error, RunDir, read_json};
-use crate::schema::Trial;
+use crate::schema::ended_well;
+use crate::source::Source;
 
 /// A run and its trials.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +79,9 @@ pub struct TrialSummary {
     pub provider: String,
     /// The nextest profile.
     pub profile: String,
+    /// Whether it is of a comparator.
+    #[serde(default)]
+    pub comparator: bool,
     /// The verdict.
     pub verdict: Verdict,
     /// The sentence that explains it.
@@ -96,73 +100,34 @@ pub struct TrialSummary {
     pub record: String,
 }
 
-/// Reads every trial record and brings `run.json` up to date with them. A row that was to run and left no record, or
-/// left one without a verdict, is `no-data`: it was killed, or it never began.
+impl TrialSummary {
+    /// Whether it ended as it may: it passed, or it is a comparator's whose stall is the result.
+    pub fn ended_well(&self) -> bool {
+        ended_well(self.verdict, self.comparator)
+    }
+}
+
+/// Reads every trial record and brings `run.json` up to date with them. A row that was to run and left no record, left one
+/// without a verdict, or one that cannot be read is `no-data`, with the reason.
 ///
 /// # Errors
-/// When there is no run in the directory, or a record cannot be read or written.
+/// When there is no run in the directory, or it cannot be read or written.
 pub fn gather(directory: &RunDir) -> Result<Run, Error> {
     let path = directory.run_json();
     if !path.exists() {
         return Err(Error::NoRun(directory.path().to_owned()));
     }
     let mut run: Run = read_json(&path)?;
-    let trials = directory.trials()?;
-    run.trials = trials.iter().map(summarise).collect();
-    let unseen = run
-        .expected
-        .iter()
-        .filter(|row| !trials.iter().any(|trial| trial.suite == row.suite && trial.test == row.test));
-    let unseen: Vec<TrialSummary> = unseen.map(|row| never_began(row, &run.profile)).collect();
-    run.trials.extend(unseen);
+    run.trials = Source::of_run(&run, directory).iter().map(|source| source.summary(&run.profile)).collect();
     run.trials.sort_by(|a, b| (&a.suite, &a.test).cmp(&(&b.suite, &b.test)));
     directory.write_json(&path, &run)?;
     Ok(run)
 }
 
-/// What `run.json` says of `trial`.
-pub(crate) fn summarise(trial: &Trial) -> TrialSummary {
-    let (verdict, reason) = match trial.verdict {
-        Some(verdict) => (verdict, trial.reason.clone()),
-        None => (Verdict::NoData, format!("the test process ended without a verdict; {}", trial.reason)),
-    };
-    TrialSummary {
-        suite: trial.suite.clone(),
-        test: trial.test.clone(),
-        provider: trial.provider.clone(),
-        profile: trial.profile.clone(),
-        verdict,
-        reason,
-        deviations: trial.deviations.clone(),
-        versions: trial.versions.clone(),
-        metrics: trial.metrics.clone(),
-        budgets: trial.budgets.clone(),
-        wall_s: trial.wall_s,
-        record: format!("trials/{}/{}.json", trial.suite, trial.test),
-    }
-}
-
-/// What `run.json` says of a row that left no record.
-pub(crate) fn never_began(row: &Expected, profile: &str) -> TrialSummary {
-    TrialSummary {
-        suite: row.suite.clone(),
-        test: row.test.clone(),
-        provider: String::new(),
-        profile: profile.to_owned(),
-        verdict: Verdict::NoData,
-        reason: "no record: the test never began, or was killed before it wrote one".to_owned(),
-        deviations: Vec::new(),
-        versions: BTreeMap::new(),
-        metrics: BTreeMap::new(),
-        budgets: Vec::new(),
-        wall_s: 0.0,
-        record: String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Trial;
 
     fn trial(test: &str, verdict: Option<Verdict>) -> Trial {
         let (suite, test) = ("kperf-suite".to_owned(), test.to_owned());
@@ -173,18 +138,21 @@ mod tests {
     fn a_killed_run_still_reports_what_it_had() {
         let dir = tempfile::tempdir().unwrap();
         let directory = RunDir::at(dir.path());
-        let expected = ["done", "killed", "never_began"]
+        let expected = ["damaged", "done", "killed", "never_began"]
             .map(|test| Expected { suite: "kperf-suite".to_owned(), test: test.to_owned() })
             .to_vec();
         directory.write_json(&directory.run_json(), &Run { expected, ..Run::default() }).unwrap();
         directory.write_trial(&trial("done", Some(Verdict::Pass))).unwrap();
         directory.write_trial(&trial("killed", None)).unwrap();
+        directory.write_file("trials/kperf-suite/damaged.json", b"{\n").unwrap();
         let run = gather(&directory).unwrap();
         let verdicts: Vec<(&str, Verdict)> = run.trials.iter().map(|t| (t.test.as_str(), t.verdict)).collect();
-        assert_eq!(verdicts, [("done", Verdict::Pass), ("killed", Verdict::NoData), ("never_began", Verdict::NoData)]);
-        assert!(run.trials[1].reason.contains("in phase create-pods"));
+        let no_data = ["damaged", "killed", "never_began"].map(|test| (test, Verdict::NoData));
+        assert_eq!(verdicts, [no_data[0], ("done", Verdict::Pass), no_data[1], no_data[2]]);
+        assert!(run.trials[0].reason.contains("trials/kperf-suite/damaged.json:2"), "{}", run.trials[0].reason);
+        assert!(run.trials[2].reason.contains("in phase create-pods"));
         assert_eq!(run.state, State::Incomplete);
-        assert_eq!(gather(&directory).unwrap().trials.len(), 3, "gathering again changes nothing");
+        assert_eq!(gather(&directory).unwrap().trials.len(), 4, "gathering again changes nothing");
     }
 
     #[test]

@@ -22,12 +22,12 @@ use askama::Template as _;
 
 pub(crate) use self::axis::Scale;
 use self::page::Page;
-use self::row::{Row, Source};
+use self::row::Row;
 use self::setup::Clusters;
 pub(crate) use self::svg::{Point, Svg};
 use crate::gather::Run;
 use crate::run_dir::{Error, RunDir, read_json};
-use crate::schema::Trial;
+use crate::source::Source;
 
 /// Rows up to this number are open when the page is; of more, only those that did not pass.
 const OPEN: usize = 3;
@@ -45,21 +45,7 @@ pub fn html_page(directory: &RunDir) -> Result<String, Error> {
         Ok(run) => (run, None),
         Err(error) => (Run::default(), Some(directory.name_problem(&error))),
     };
-    let records: Vec<_> = directory.trial_paths().into_iter().map(|path| (read_json::<Trial>(&path), path)).collect();
-    let mut sources = Vec::new();
-    for (record, path) in &records {
-        sources.push(match record {
-            Ok(trial) => Source::Trial(trial),
-            Err(error) => Source::Unreadable { path, problem: directory.name_problem(error) },
-        });
-    }
-    let known = |suite: &str, test: &str| {
-        let read =
-            |record: &Result<Trial, Error>| matches!(record, Ok(trial) if trial.suite == suite && trial.test == test);
-        records.iter().any(|(record, path)| read(record) || *path == directory.trial_path(suite, test))
-    };
-    let unseen = run.expected.iter().filter(|row| !known(&row.suite, &row.test));
-    sources.extend(unseen.map(Source::NeverBegan));
+    let sources = Source::of_run(&run, directory);
     let (mut ids, mut clusters) = (BTreeSet::new(), Clusters::default());
     let mut rows: Vec<Row> = sources
         .iter()
@@ -73,7 +59,7 @@ pub fn html_page(directory: &RunDir) -> Result<String, Error> {
 }
 
 /// An id made of a row's name, so that a link to it stays good over runs; numbered where two names would give one.
-fn new_id(source: &Source<'_>, taken: &mut BTreeSet<String>) -> String {
+fn new_id(source: &Source, taken: &mut BTreeSet<String>) -> String {
     let (suite, test) = source.name();
     let name = format!("{suite}.{test}");
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };

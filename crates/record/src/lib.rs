@@ -11,6 +11,7 @@ mod junit;
 mod pictures;
 mod run_dir;
 mod schema;
+mod source;
 mod summary;
 mod table;
 mod text;

@@ -33,6 +33,9 @@ pub struct Trial {
     pub profile: String,
     /// The document that publishes the claims.
     pub document: Document,
+    /// Whether it is of a comparator: measured with the same care, but a stall of its is a result and no error.
+    #[serde(default)]
+    pub comparator: bool,
     /// The arm that it is a run of; absent outside comparisons.
     #[serde(default)]
     pub arm: Option<ArmRun>,
@@ -78,6 +81,17 @@ pub struct Trial {
     pub files: Vec<String>,
 }
 
+impl Trial {
+    /// Whether it ended as it may: it passed, or it is a comparator's whose stall is the result.
+    pub fn ended_well(&self) -> bool {
+        self.verdict.is_some_and(|verdict| ended_well(verdict, self.comparator))
+    }
+}
+
+pub(crate) fn ended_well(verdict: Verdict, comparator: bool) -> bool {
+    verdict.passes() || comparator && matches!(verdict, Verdict::Stalled | Verdict::Timeout)
+}
+
 /// Of records that were written before there was a second version.
 fn first_definitions() -> u32 {
     1
@@ -94,6 +108,14 @@ pub struct ArmRun {
     pub warm_up: bool,
     /// Its place among all runs of the comparison, warm-ups included, from 0.
     pub position: usize,
+}
+
+impl ArmRun {
+    /// Where its run directory is in that of the comparison: `arms/base/003`.
+    pub fn directory(&self) -> String {
+        let Self { arm, repeat, warm_up, .. } = self;
+        format!("arms/{arm}/{}{repeat:03}", if *warm_up { "warm-up-" } else { "" })
+    }
 }
 
 impl From<&measure::arms::Run> for ArmRun {

@@ -6,16 +6,14 @@ use measure::Quantiles;
 use measure::budget::Figure;
 
 use crate::gather::Run;
-use crate::run_dir::{Error, RunDir};
+use crate::run_dir::RunDir;
 use crate::schema::{PhaseRecord, Trial};
+use crate::source::Source;
 use crate::table::{limit, observed};
 use crate::text::{maybe_seconds, seconds};
 
 /// The run as Markdown: verdicts first, then each row's phases, budgets, published figures and deviations.
-///
-/// # Errors
-/// When a trial record cannot be read.
-pub fn summary_markdown(run: &Run, directory: &RunDir) -> Result<String, Error> {
+pub fn summary_markdown(run: &Run, directory: &RunDir) -> String {
     let mut out = String::new();
     let passed = run.trials.iter().filter(|trial| trial.verdict.passes()).count();
     line(&mut out, format_args!("# kubedyno: {passed} of {} rows passed\n", run.trials.len()));
@@ -29,8 +27,8 @@ pub fn summary_markdown(run: &Run, directory: &RunDir) -> Result<String, Error> 
         line(&mut out, format_args!("| {} | not selected | | |", cell(row)));
     }
     line(&mut out, format_args!("\nPlots, causes and the set-up of each row: `index.html` beside this file."));
-    for trial in directory.trials()? {
-        row(&mut out, &trial);
+    for trial in Source::of_run(run, directory).iter().filter_map(Source::trial) {
+        row(&mut out, trial);
     }
     let machine = &run.fingerprint;
     line(
@@ -49,7 +47,7 @@ pub fn summary_markdown(run: &Run, directory: &RunDir) -> Result<String, Error> 
             run.command.join(" "),
         ),
     );
-    Ok(out)
+    out
 }
 
 fn row(out: &mut String, trial: &Trial) {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use harness::{Error, Goal, PhaseSpec, Result, Trial};
+use measure::ledger::CohortId;
 
 use crate::kubelet::{Kubelets, Operation};
 use crate::matrix::Matrix;
+use crate::pods::App;
 use crate::rig::Rig;
 use crate::stages::{ADDRESSED, DELETE_REQUESTED, GONE, INTENDED, RUNNING, SCHEDULED};
 
@@ -37,7 +39,7 @@ pub async fn drive(trial: &mut Trial, row: &Matrix) -> Result<()> {
 
 async fn fill(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
     let apps = rig.generations[0].named(&[FIRST, REST]);
-    let cohorts = apps.iter().map(|app| app.cohort).collect();
+    let cohorts = cohorts(&apps);
     let spec = rig.spec("fill", cohorts, Goal::Expected, (INTENDED, RUNNING), &[(SCHEDULED, ADDRESSED)]);
     let edge = rig.edge().await;
     let outcome = trial.phase(spec, rig.create(&apps)).await;
@@ -47,7 +49,7 @@ async fn fill(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
 /// The phase is over when the pod is bound and its first sandbox was refused an address.
 async fn exhaust(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
     let late = rig.generations[0].named(&[LATE]);
-    let cohorts = late.iter().map(|app| app.cohort).collect();
+    let cohorts = cohorts(&late);
     let spec = rig.spec("exhaust", cohorts, Goal::Expected, (INTENDED, SCHEDULED), &[(INTENDED, SCHEDULED)]);
     let edge = rig.edge().await;
     let asked = rig.kubelets.log().len();
@@ -82,7 +84,6 @@ async fn refused(kubelets: &Kubelets, since: usize) -> Result<()> {
 
 async fn free(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
     let (first, late) = (rig.generations[0].named(&[FIRST]), rig.generations[0].named(&[LATE]));
-    let cohorts = |apps: &[crate::pods::App]| apps.iter().map(|app| app.cohort).collect::<Vec<_>>();
     let spec = rig.spec("free", cohorts(&late), Goal::Expected, (INTENDED, RUNNING), &[(SCHEDULED, ADDRESSED)]);
     let spec = PhaseSpec { also: Some((cohorts(&first), GONE)), ..spec };
     let edge = rig.edge().await;
@@ -92,9 +93,13 @@ async fn free(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
 
 async fn delete(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
     let apps = rig.generations[0].named(&[REST, LATE]);
-    let cohorts = apps.iter().map(|app| app.cohort).collect();
+    let cohorts = cohorts(&apps);
     let spec = rig.spec("delete", cohorts, Goal::AllSeen, (DELETE_REQUESTED, GONE), &[(DELETE_REQUESTED, GONE)]);
     let edge = rig.edge().await;
     let outcome = trial.phase(spec, rig.delete(&apps)).await;
     rig.over(trial, "delete", &edge, outcome).await
+}
+
+fn cohorts(apps: &[App]) -> Vec<CohortId> {
+    apps.iter().map(|app| app.cohort).collect()
 }

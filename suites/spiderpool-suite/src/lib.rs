@@ -19,4 +19,4 @@ pub mod system;
 pub mod tier;
 
 pub use rig::Interpose;
-pub use row::{DISTURBED_FIXTURE, ROWS_FILE, compare, disturbed_row, matrix_row, parameters, tier_row};
+pub use row::{DISTURBED_FIXTURE, ROWS_FILE, disturbed_row, matrix_row, parameters, tier_row};

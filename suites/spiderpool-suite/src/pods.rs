@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cluster::RUN_LABEL;
-use harness::{Account, Change, Object, Sink};
+use harness::{Account, Change, Object, PodStages, Sink};
 use measure::Seen;
 use measure::ledger::CohortId;
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ use crate::stages::{GONE, INTENDED, OBSERVED, RUNNING, RUNNING_AGAIN, SCHEDULED}
 
 /// Label of a pod: its Deployment.
 const APP: &str = "app";
+const LIFE: PodStages =
+    PodStages { intended: INTENDED, observed: OBSERVED, scheduled: SCHEDULED, running: RUNNING, gone: GONE };
 
 /// A Deployment with those of its pods that belong to one generation.
 #[derive(Clone, Debug)]
@@ -77,21 +79,11 @@ impl Sink for PodSink {
         let (name, leaving) = (&object.metadata.name, object.metadata.deletion_timestamp.is_some());
         {
             let mut ledger = self.account.ledger();
-            if ledger.mark(name, cohort, OBSERVED, at, seen) {
-                ledger.mark_intended(name, cohort, INTENDED);
+            // Before its end, with which its account is closed.
+            if object.runs() && object.status.containers.iter().any(|container| container.restart_count > 0) {
+                ledger.mark(name, cohort, RUNNING_AGAIN, at, seen);
             }
-            if !object.spec.node_name.is_empty() && ledger.mark(name, cohort, SCHEDULED, at, seen) {
-                ledger.note(name, &object.spec.node_name);
-            }
-            if object.status.phase == "Running" && object.is("Ready") {
-                ledger.mark(name, cohort, RUNNING, at, seen);
-                if object.status.containers.iter().any(|container| container.restart_count > 0) {
-                    ledger.mark(name, cohort, RUNNING_AGAIN, at, seen);
-                }
-            }
-            if change == Change::Gone {
-                ledger.mark(name, cohort, GONE, at, seen);
-            }
+            LIFE.stamp(&mut ledger, cohort, change, object, at, seen);
         }
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         let uid = object.metadata.uid.to_string();

@@ -8,7 +8,7 @@ mod soak;
 
 use harness::run;
 use rstest::rstest;
-use spiderpool_suite::{compare, exhaustion, matrix_row, tier, tier_row};
+use spiderpool_suite::{exhaustion, matrix_row, tier, tier_row};
 
 /// "Test the IPv4 single stack and the IPv4/IPv6 dual stack … one Deployment with 1,000 replicas … 100 Deployments with 10."
 #[rstest]
@@ -31,7 +31,7 @@ use spiderpool_suite::{compare, exhaustion, matrix_row, tier, tier_row};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn matrix(#[case] test: &str) {
     let (row, matrix) = matrix_row(test).unwrap();
-    compare(row, &matrix).await;
+    run(row, async |trial| spiderpool_suite::matrix::drive(trial, &matrix, None).await).await;
 }
 
 /// "In a limited range of addresses, pods that are created at the same time compete for them."

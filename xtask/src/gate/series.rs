@@ -1,7 +1,6 @@
 //! The runs of a comparison, one after the other, each on a cluster that was made for it.
 
 use std::collections::BTreeMap;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -18,7 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::fixture::{CLUSTER, open_run};
 use crate::gc::RunCard;
 use crate::nextest::Nextest;
-use crate::waiting::wait;
+use crate::waiting::run_to_its_end;
 
 /// The cluster of a comparison. It is made anew for every run: the state that each starts from is the same.
 const FIXTURE: &str = "gate";
@@ -56,18 +55,19 @@ pub(crate) struct Ended {
 }
 
 impl Series<'_> {
-    /// Runs a schedule, as far as `go_on` lets it: it is told how each run ended.
+    /// Runs a schedule, as far as `go_on` lets it: it is told how each run ended. Returns whether all of it ran.
     pub(crate) async fn run(
         &self,
         schedule: &Schedule,
         mut go_on: impl FnMut(&Run, &Ended) -> bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let bar = ProgressBar::new(schedule.runs.len() as u64);
         bar.set_style(
             ProgressStyle::with_template("{elapsed} {wide_bar} {pos}/{len} {msg}, {eta} left")
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         RunDir::at(self.directory).write_json(&self.directory.join(SCHEDULE), schedule)?;
+        let mut whole = true;
         for run in &schedule.runs {
             let started = Instant::now();
             let name = name(run);
@@ -92,22 +92,27 @@ impl Series<'_> {
                 bar.println(line)
             }
             bar.inc(1);
-            if ended.interrupted || !go_on(run, &ended) {
+            whole = !ended.interrupted && go_on(run, &ended);
+            if !whole {
                 break;
             }
         }
         bar.finish_and_clear();
         self.end_cluster();
-        Ok(())
+        Ok(whole)
     }
 
     /// Whether a run was measured before.
     fn has(&self, run: &Run) -> bool {
-        let run_dir = RunDir::at(self.directory.join("arms").join(&run.arm).join(directory(run)));
-        let measured = |verdict: Verdict| matches!(verdict, Verdict::Pass | Verdict::Fail);
-        run_dir.run_json().is_file()
-            && gather(&run_dir)
-                .is_ok_and(|run| run.state == State::Complete && run.trials.iter().all(|trial| measured(trial.verdict)))
+        let run_dir = self.run_dir(run);
+        let whole = |run: record::Run| {
+            run.state == State::Complete && run.trials.iter().all(|trial| trial.verdict.is_measured())
+        };
+        run_dir.run_json().is_file() && gather(&run_dir).is_ok_and(whole)
+    }
+
+    fn run_dir(&self, run: &Run) -> RunDir {
+        RunDir::at(self.directory.join(ArmRun::from(run).directory()))
     }
 
     /// One more run of each arm, with the CPU profile of `component` kept; the profiles by arm.
@@ -117,8 +122,7 @@ impl Series<'_> {
             // Behind all runs that count, and none of them.
             let run = Run { arm: arm.clone(), round: Round::WarmUp(PROFILED), position: PROFILED + position };
             self.one(&run, Some(component)).await?;
-            let directory = self.directory.join("arms").join(arm).join(directory(&run)).join("profiles");
-            let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+            let files = std::fs::read_dir(self.run_dir(&run).path().join("profiles")).into_iter().flatten().flatten();
             profiles.extend(files.map(|file| (arm.clone(), file.path())));
         }
         self.end_cluster();
@@ -135,7 +139,7 @@ impl Series<'_> {
             None => None,
         };
 
-        let run_dir = RunDir::at(self.directory.join("arms").join(&run.arm).join(directory(run)));
+        let run_dir = self.run_dir(run);
         let run_id = format!("{}-{}", self.id, run.position);
         let command = std::env::args().skip(1).collect();
         let mut opened = open_run(ctx, &run_dir, &run_id, "default", command, self.rows.clone())?;
@@ -150,12 +154,9 @@ impl Series<'_> {
             ("KUBEDYNO_RESULTS", run_dir.path().display().to_string()),
         ]);
         env.extend(spec.builds.iter().map(|(variable, path)| (variable.as_str(), path.display().to_string())));
-        let child = self.nextest[&run.arm].run(&env, &run_dir.path().join("nextest.log"))?.process_group(0).spawn();
-        let child = child.map_err(|error| Failure::environment(format!("cannot start nextest: {error}")))?;
-        let nextest = Process::of_pid(child.id() as i32);
-        let card = RunCard { run_id, results: run_dir.path().to_owned(), command: Process::this(), nextest };
-        card.write(ctx)?;
-        let waited = wait(child, || {}).await?;
+        let mut card = RunCard { run_id, results: run_dir.path().to_owned(), command: Process::this(), nextest: None };
+        let nextest = self.nextest[&run.arm].run(&env, &run_dir.path().join("nextest.log"))?;
+        let waited = run_to_its_end(ctx, nextest, &mut card, || {}).await?;
         drop(slowed);
         opened.state = if waited.interrupted { State::Interrupted } else { State::Complete };
         run_dir.write_json(&run_dir.run_json(), &opened)?;
@@ -178,12 +179,5 @@ fn name(run: &Run) -> String {
     match run.round {
         Round::WarmUp(_) => format!("{}, warm-up", run.arm),
         Round::Repeat(repeat) => format!("{}, repeat {repeat}", run.arm),
-    }
-}
-
-fn directory(run: &Run) -> String {
-    match run.round {
-        Round::WarmUp(round) => format!("warm-up-{round:03}"),
-        Round::Repeat(repeat) => format!("{repeat:03}"),
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use measure::Budgets;
 use measure::arms::Schedule;
 use measure::gate::Metric;
+use measure::{Budgets, Verdict};
 use record::{Arm, Fingerprint};
 use serde::{Deserialize, Serialize};
 
@@ -62,12 +62,7 @@ impl Pool {
             let message = format!("runs of two machines: {:?} and {other:?}", first.run.fingerprint);
             return Err(Failure::usage(message));
         }
-        let measured = |repeat: &&record::Repeat| {
-            repeat
-                .trial
-                .verdict
-                .is_some_and(|verdict| matches!(verdict, measure::Verdict::Pass | measure::Verdict::Fail))
-        };
+        let measured = |repeat: &&record::Repeat| repeat.trial.verdict.is_some_and(Verdict::is_measured);
         let by_repeat = |arm: &Arm| -> BTreeMap<usize, BTreeMap<String, f64>> {
             let repeats = arm.rows.get(&row).into_iter().flatten().filter(measured);
             repeats.filter_map(|r| Some((r.trial.arm.as_ref()?.repeat, r.trial.metrics.clone()))).collect()
@@ -117,14 +112,7 @@ impl Pool {
                 .ok_or_else(|| Failure::usage(format!("the pool has no {metric} of arm `{arm}`: collect it again")))
         };
         let metric = |compared: &measure::Compared| {
-            Ok(Metric {
-                name: compared.metric.clone(),
-                better: compared.better,
-                basis: compared.basis,
-                relevance: compared.relevance,
-                base: samples(base, &compared.metric)?,
-                head: samples(head, &compared.metric)?,
-            })
+            Ok(compared.metric(samples(base, &compared.metric)?, samples(head, &compared.metric)?))
         };
         budgets.compared(&self.test).map(metric).collect()
     }

@@ -40,6 +40,12 @@ pub fn quantile<T: Copy>(sorted: &[T], p: f64) -> Option<T> {
     sorted.get(rank(sorted.len(), p)?).copied()
 }
 
+/// The nearest-rank median of samples in any order; `None` of fewer than two.
+pub fn median(mut samples: Vec<f64>) -> Option<f64> {
+    samples.sort_by(f64::total_cmp);
+    quantile(&samples, 0.5)
+}
+
 /// The index of the nearest-rank quantile among `n` sorted samples; `None` where they cannot carry it.
 pub(super) fn rank(n: usize, p: f64) -> Option<usize> {
     (n as f64 >= samples_to_carry(p)).then(|| ((n as f64 * p).ceil() as usize).saturating_sub(1))

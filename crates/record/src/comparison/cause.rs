@@ -72,9 +72,5 @@ fn over_repeats(
             samples.entry(name).or_default().push(value);
         }
     }
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        measure::stats::quantile(&values, 0.5)
-    };
-    samples.into_iter().filter_map(|(name, values)| Some((name, median(values)?))).collect()
+    samples.into_iter().filter_map(|(name, values)| Some((name, measure::stats::median(values)?))).collect()
 }

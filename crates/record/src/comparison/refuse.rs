@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use measure::Verdict;
-
 use super::read::Repeat;
 
 /// What has to be one value, and how it is read.
@@ -41,7 +39,7 @@ pub(super) fn unusable(base: &[Repeat], head: &[Repeat]) -> Result<(), String> {
         }
         for Repeat { name, trial, .. } in repeats {
             match trial.verdict {
-                Some(Verdict::Pass | Verdict::Fail) => {}
+                Some(verdict) if verdict.is_measured() => {}
                 Some(verdict) => return Err(format!("{arm} {name} is {verdict}: {}", trial.reason)),
                 None => return Err(format!("{arm} {name} was killed: {}", trial.reason)),
             }

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use measure::gate::Answer;
 use measure::{Quantiles, Verdict};
 use rstest::rstest;
 

@@ -1,7 +1,6 @@
 //! One row of a run on the page: a trial, a record that cannot be read, or a row that never began.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -14,26 +13,11 @@ use super::plots::{Band, LINES, OverTime, over_time};
 use super::series::{self, Components};
 use super::setup::{self, Clusters};
 use super::usage::{self, Use};
-use crate::gather::{Expected, Run, TrialSummary, never_began, summarise};
+use crate::gather::{Run, TrialSummary};
 use crate::run_dir::{Error, RunDir};
 use crate::schema::Trial;
+use crate::source::Source;
 use crate::text::{figure, seconds};
-
-/// Where a row comes from.
-#[derive(Debug)]
-pub(crate) enum Source<'a> {
-    /// A record.
-    Trial(&'a Trial),
-    /// A record that cannot be read.
-    Unreadable {
-        /// Its path, which names suite and row.
-        path: &'a Path,
-        /// What is wrong with it, with file and line.
-        problem: String,
-    },
-    /// A row that was to run and left no record.
-    NeverBegan(&'a Expected),
-}
 
 /// A row as the page shows it.
 #[derive(Debug, Template)]
@@ -80,37 +64,19 @@ struct Usage {
 
 impl HtmlSafe for Row {}
 
-impl Source<'_> {
-    /// The suite and the row that it is of.
-    pub(crate) fn name(&self) -> (String, String) {
-        match self {
-            Self::Trial(trial) => (trial.suite.clone(), trial.test.clone()),
-            Self::NeverBegan(expected) => (expected.suite.clone(), expected.test.clone()),
-            Self::Unreadable { path, .. } => {
-                let stem = |path: Option<&Path>| Some(path?.file_stem()?.to_string_lossy().into_owned());
-                (stem(path.parent()).unwrap_or_default(), stem(Some(path)).unwrap_or_default())
-            }
-        }
-    }
-}
-
 impl Row {
     /// The row of `source`, with the series that lie in `directory`.
-    pub(crate) fn new(source: &Source<'_>, id: String, directory: &RunDir, run: &Run, clusters: &mut Clusters) -> Self {
-        match source {
-            Source::Trial(trial) => {
-                let row = Self::of_trial(trial, id, directory, run);
-                Self { cluster: Some(clusters.number(trial)), ..row }
-            }
-            Source::NeverBegan(expected) => Self::of_summary(&never_began(expected, &run.profile), id),
-            Source::Unreadable { problem, .. } => {
-                let (suite, test) = source.name();
-                let expected = Expected { suite, test };
-                let mut row = Self::of_summary(&never_began(&expected, &run.profile), id);
-                row.reason = "its record cannot be read".to_owned();
-                row.problems.push(problem.clone());
-                row
-            }
+    pub(crate) fn new(source: &Source, id: String, directory: &RunDir, run: &Run, clusters: &mut Clusters) -> Self {
+        let summary = source.summary(&run.profile);
+        let mut row = Self::of_summary(&summary, id);
+        row.problems.extend(source.problem().map(str::to_owned));
+        match source.trial() {
+            Some(trial) => Self {
+                cluster: Some(clusters.number(trial)),
+                repeat: setup::repeat(&summary, &trial.overridden),
+                ..row.with_record(trial, directory, run)
+            },
+            None => row,
         }
     }
 
@@ -149,12 +115,11 @@ impl Row {
             cluster: None,
             versions: String::new(),
             files: Vec::new(),
-            repeat: setup::repeat(&summary.suite, &summary.test, &summary.profile, &BTreeMap::new()),
+            repeat: setup::repeat(summary, &BTreeMap::new()),
         }
     }
 
-    fn of_trial(trial: &Trial, id: String, directory: &RunDir, run: &Run) -> Self {
-        let row = Self::of_summary(&summarise(trial), id);
+    fn with_record(self, trial: &Trial, directory: &RunDir, run: &Run) -> Self {
         let mut problems = Vec::new();
         let (components, ledgers) = read_series(trial, directory, &mut problems);
         let cpus = run.fingerprint.cpus;
@@ -175,10 +140,9 @@ impl Row {
             notes: trial.notes.clone(),
             setup: setup.into_iter().filter(|table| !table.is_empty()).collect(),
             files: listed.filter(|file| directory.inside(file).is_some_and(|path| path.exists())).cloned().collect(),
-            repeat: setup::repeat(&trial.suite, &trial.test, &trial.profile, &trial.overridden),
             versions: versions.join(", "),
             problems,
-            ..row
+            ..self
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::cells::{Badge, Cell, Table};
 use crate::fingerprint::Fingerprint;
+use crate::gather::TrialSummary;
 use crate::schema::Trial;
 use crate::table::{limit, observed};
 use crate::text::{bytes, figure, percent};
@@ -148,10 +149,15 @@ pub(crate) fn fingerprint(machine: &Fingerprint) -> Table {
 }
 
 /// The command that runs the row again, for a shell.
-pub(crate) fn repeat(suite: &str, test: &str, profile: &str, overridden: &BTreeMap<String, Value>) -> String {
+pub(crate) fn repeat(row: &TrialSummary, overridden: &BTreeMap<String, Value>) -> String {
+    let TrialSummary { suite, test, profile, provider, .. } = row;
     let suite = suite.strip_suffix("-suite").unwrap_or(suite);
     let mut words =
         vec!["cargo xtask run".to_owned(), quoted(suite), "--filter".to_owned(), quoted(&format!("test({test})"))];
+    // kwok is what a run takes when it is not told.
+    if !["", "kwok"].contains(&provider.as_str()) {
+        words.extend(["--provider".to_owned(), quoted(provider)]);
+    }
     if !profile.is_empty() {
         words.extend(["--profile".to_owned(), quoted(profile)]);
     }
@@ -179,14 +185,20 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gather::Expected;
+    use crate::source::Source;
 
     #[test]
     fn a_row_is_repeated_with_its_profile_and_its_overrides() {
         let overridden =
             BTreeMap::from([("image".to_owned(), Value::from("it's")), ("nodes".to_owned(), Value::from(50))]);
+        let row = Expected { suite: "kperf-suite".to_owned(), test: "nodepool_smoke".to_owned() };
+        let row = Source::NeverBegan(row).summary("default");
         assert_eq!(
-            repeat("kperf-suite", "nodepool_smoke", "default", &overridden),
+            repeat(&row, &overridden),
             r"cargo xtask run kperf --filter 'test(nodepool_smoke)' --profile default --set 'image=it'\''s' --set nodes=50"
         );
+        let strangers = TrialSummary { provider: "existing".to_owned(), ..row };
+        assert!(repeat(&strangers, &overridden).contains(" --provider existing --profile"));
     }
 }

@@ -125,6 +125,7 @@ fn trial(test: &str, ending: Ending, phases: Vec<PhaseRecord>, wall_s: f64, file
         ["nodes", "node_cpu", "node_memory_gib", "node_max_pods", "deployments", "replicas", "phase_limit_s"];
     Trial {
         metrics_version: record::METRICS,
+        comparator: false,
         arm: None,
         schema: SCHEMA,
         run_id: "20261123-014500-4f2a".to_owned(),

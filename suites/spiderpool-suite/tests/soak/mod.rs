@@ -1,8 +1,10 @@
 //! The rest of the small matrix, which does not fit into the 3 minutes of the smoke rows:
 //! `cargo nextest run -p spiderpool-suite --profile nightly`.
 
+use harness::run;
 use rstest::rstest;
-use spiderpool_suite::{compare, matrix_row};
+use spiderpool_suite::matrix::drive;
+use spiderpool_suite::matrix_row;
 
 #[rstest]
 #[case::host_local_v4_10x10("host_local_v4_10x10")]
@@ -16,5 +18,5 @@ use spiderpool_suite::{compare, matrix_row};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn matrix(#[case] test: &str) {
     let (row, matrix) = matrix_row(test).unwrap();
-    compare(row, &matrix).await;
+    run(row, async |trial| drive(trial, &matrix, None).await).await;
 }
