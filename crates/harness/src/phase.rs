@@ -70,6 +70,18 @@ pub struct PhaseSpec {
 }
 
 impl PhaseSpec {
+    /// A phase that is over when every object which `cohorts` should have got from one stage to the other.
+    pub fn new(
+        name: &'static str,
+        account: &Account,
+        cohorts: Vec<CohortId>,
+        (from, to): (Stage, Stage),
+        rule: StallRule,
+    ) -> Self {
+        let (account, goal, stages) = (account.clone(), Goal::Expected, vec![(from, to)]);
+        Self { name, account, cohorts, also: None, goal, from, to, stages, gap: None, rule }
+    }
+
     /// Objects that are done, and objects in all, those included that nobody asked for and that have to go again.
     pub(crate) fn count(&self) -> (usize, usize) {
         let ledger = self.account.ledger();

@@ -14,6 +14,13 @@ pub struct StallRule {
     pub at_most: Duration,
 }
 
+impl StallRule {
+    /// A rule in whole seconds, as parameters give it.
+    pub const fn seconds(no_progress_for: u64, at_most: u64) -> Self {
+        Self { no_progress_for: Duration::from_secs(no_progress_for), at_most: Duration::from_secs(at_most) }
+    }
+}
+
 /// The count of a phase over time. Times are offsets from the start of the trial.
 #[derive(Clone, Debug)]
 pub struct Progress {
@@ -137,7 +144,7 @@ impl fmt::Display for End {
 mod tests {
     use super::*;
 
-    const RULE: StallRule = StallRule { no_progress_for: Duration::from_secs(60), at_most: Duration::from_secs(1800) };
+    const RULE: StallRule = StallRule::seconds(60, 1800);
 
     fn secs(n: u64) -> Duration {
         Duration::from_secs(n)

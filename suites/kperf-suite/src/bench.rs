@@ -2,8 +2,6 @@
 
 mod churn;
 
-use std::time::Duration;
-
 use cluster::NodeShape;
 use harness::{Result, Trial};
 use measure::StallRule;
@@ -71,10 +69,7 @@ impl Bench {
 /// # Errors
 /// As [`crate::load::drive`], or when nodes or pods do not come or go.
 pub async fn drive(trial: &mut Trial, row: &Bench, fixture_variable: &str) -> Result<()> {
-    let rule = StallRule {
-        no_progress_for: Duration::from_secs(row.stalled_after_s),
-        at_most: Duration::from_secs(row.limit_s),
-    };
+    let rule = StallRule::seconds(row.stalled_after_s, row.limit_s);
     let pool = Pool {
         name: row.pool.clone(),
         prefix: row.pool.clone(),

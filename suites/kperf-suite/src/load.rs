@@ -8,12 +8,11 @@ mod server;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use apiload::{Control, Target};
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use harness::{Account, Error, Goal, PhaseSpec, Result, Trial, fixture};
+use harness::{Account, Error, PhaseSpec, Result, Trial, fixture};
 use kperf::profile::Arrivals;
 use kperf::{LoadProfile, Sending};
 use measure::ledger::Stage;
@@ -95,22 +94,9 @@ pub(crate) async fn send(
     let before = Page::read(trial.client()).await;
     let account = Account::new(RUNNER);
     let cohort = account.ledger().cohort("runners", load.runners as usize);
-    let spec = PhaseSpec {
-        name: "load",
-        account: account.clone(),
-        cohorts: vec![cohort],
-        also: None,
-        goal: Goal::Expected,
-        from: RUNNER_INTENDED,
-        to: RUNNER_FINISHED,
-        stages: vec![(RUNNER_INTENDED, RUNNER_FINISHED)],
-        gap: None,
-        // A runner is done when all its requests are: nothing moves before.
-        rule: StallRule {
-            no_progress_for: Duration::from_secs(load.limit_s),
-            at_most: Duration::from_secs(load.limit_s),
-        },
-    };
+    // A runner is done when all its requests are: nothing moves before.
+    let rule = StallRule::seconds(load.limit_s, load.limit_s);
+    let spec = PhaseSpec::new("load", &account, vec![cohort], (RUNNER_INTENDED, RUNNER_FINISHED), rule);
     let outcomes = Mutex::new(Vec::new());
     let clock = trial.clock();
     let run_id = trial.run_id().to_owned();

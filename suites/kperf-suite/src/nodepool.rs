@@ -3,8 +3,6 @@
 mod nodes;
 mod pods;
 
-use std::time::Duration;
-
 use cluster::NodeShape;
 use harness::{Result, Tamper, Trial};
 use measure::StallRule;
@@ -65,10 +63,7 @@ impl std::fmt::Debug for Disturbance {
 /// # Errors
 /// When the apiserver refuses something, or a phase does not complete.
 pub async fn drive(trial: &mut Trial, row: &NodePool, mut disturbance: Disturbance) -> Result<()> {
-    let rule = StallRule {
-        no_progress_for: Duration::from_secs(row.stalled_after_s),
-        at_most: Duration::from_secs(row.phase_limit_s),
-    };
+    let rule = StallRule::seconds(row.stalled_after_s, row.phase_limit_s);
     let pool = Pool {
         name: POOL.to_owned(),
         prefix: format!("{POOL}-{}", trial.run_id().rsplit('-').next().unwrap_or_default()),

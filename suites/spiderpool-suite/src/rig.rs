@@ -132,15 +132,11 @@ impl Rig {
         name: &'static str,
         cohorts: Vec<CohortId>,
         goal: Goal,
-        (from, to): (Stage, Stage),
+        between: (Stage, Stage),
         stages: &[(Stage, Stage)],
     ) -> PhaseSpec {
-        let rule = StallRule {
-            no_progress_for: Duration::from_secs(self.row.stalled_after_s),
-            at_most: Duration::from_secs(self.row.phase_limit_s),
-        };
-        let (account, stages) = (self.account.clone(), stages.to_vec());
-        PhaseSpec { name, account, cohorts, also: None, goal, from, to, stages, gap: None, rule }
+        let rule = StallRule::seconds(self.row.stalled_after_s, self.row.phase_limit_s);
+        PhaseSpec { goal, stages: stages.to_vec(), ..PhaseSpec::new(name, &self.account, cohorts, between, rule) }
     }
 
     /// Creates Deployments whose pods go to the machines of the trial.

@@ -2,11 +2,10 @@
 //! address. The objects are there, because Spiderpool looks them up, and nobody acts on them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use cluster::{NodeShape, RUN_LABEL};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use harness::{Account, Error, Goal, PhaseSpec, Result, Trial};
+use harness::{Account, Error, PhaseSpec, Result, Trial};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
@@ -82,23 +81,9 @@ pub async fn drive(trial: &mut Trial, row: &Tier) -> Result<()> {
     outcome.and(removed.map_err(Error::from))
 }
 
-fn spec(row: &Tier, name: &'static str, account: &Account, cohort: CohortId, (from, to): (Stage, Stage)) -> PhaseSpec {
-    let rule = StallRule {
-        no_progress_for: Duration::from_secs(row.stalled_after_s),
-        at_most: Duration::from_secs(row.phase_limit_s),
-    };
-    PhaseSpec {
-        name,
-        account: account.clone(),
-        cohorts: vec![cohort],
-        also: None,
-        goal: Goal::Expected,
-        from,
-        to,
-        stages: vec![(from, to)],
-        gap: None,
-        rule,
-    }
+fn spec(row: &Tier, name: &'static str, account: &Account, cohort: CohortId, between: (Stage, Stage)) -> PhaseSpec {
+    let rule = StallRule::seconds(row.stalled_after_s, row.phase_limit_s);
+    PhaseSpec::new(name, account, vec![cohort], between, rule)
 }
 
 /// A sandbox for each address, with a pod object that is bound to the machine.

@@ -70,9 +70,11 @@ impl Nodes {
 
     /// The phase in which they come.
     pub(crate) fn creation(&self) -> PhaseSpec {
-        let stages = [(INTENDED, ACKNOWLEDGED), (INTENDED, OBSERVED), (OBSERVED, READY)];
-        let spec = self.phase("create-nodes", Goal::Expected, INTENDED, READY, &stages);
-        PhaseSpec { gap: Some((OBSERVED, READY)), ..spec }
+        PhaseSpec {
+            stages: vec![(INTENDED, ACKNOWLEDGED), (INTENDED, OBSERVED), (OBSERVED, READY)],
+            gap: Some((OBSERVED, READY)),
+            ..self.phase("create-nodes", (INTENDED, READY))
+        }
     }
 
     /// Makes them, with kperf's labels and taint.
@@ -93,7 +95,7 @@ impl Nodes {
 
     /// The phase in which they go.
     pub(crate) fn deletion(&self) -> PhaseSpec {
-        self.phase("delete-nodes", Goal::AllSeen, DELETE, GONE, &[(DELETE, GONE)])
+        PhaseSpec { goal: Goal::AllSeen, ..self.phase("delete-nodes", (DELETE, GONE)) }
     }
 
     /// Deletes them, each by its name.
@@ -116,19 +118,8 @@ impl Nodes {
         format!("{}-{i}", self.pool.prefix)
     }
 
-    fn phase(&self, name: &'static str, goal: Goal, from: Stage, to: Stage, stages: &[(Stage, Stage)]) -> PhaseSpec {
-        PhaseSpec {
-            name,
-            account: self.account.clone(),
-            cohorts: vec![self.cohort],
-            also: None,
-            goal,
-            from,
-            to,
-            stages: stages.to_vec(),
-            gap: None,
-            rule: self.rule,
-        }
+    fn phase(&self, name: &'static str, between: (Stage, Stage)) -> PhaseSpec {
+        PhaseSpec::new(name, &self.account, vec![self.cohort], between, self.rule)
     }
 }
 

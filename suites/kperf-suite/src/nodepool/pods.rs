@@ -93,8 +93,7 @@ impl Pods {
 
     /// The phase in which they come.
     pub(crate) fn creation(&self) -> PhaseSpec {
-        let spec = self.running("create-pods", &self.first);
-        PhaseSpec { gap: Some((SCHEDULED, RUNNING)), ..spec }
+        PhaseSpec { gap: Some((SCHEDULED, RUNNING)), ..self.running("create-pods", &self.first) }
     }
 
     /// Creates the Deployments.
@@ -130,7 +129,8 @@ impl Pods {
     /// The phase in which they go.
     pub(crate) fn deletion(&self, rolled: bool) -> PhaseSpec {
         let cohorts = self.last(rolled).cohorts();
-        self.phase("delete-pods", cohorts, Goal::AllSeen, (DELETE, GONE), &[(DELETE, GONE)])
+        let spec = PhaseSpec::new("delete-pods", &self.account, cohorts, (DELETE, GONE), self.rule);
+        PhaseSpec { goal: Goal::AllSeen, ..spec }
     }
 
     /// Deletes the Deployments.
@@ -148,29 +148,9 @@ impl Pods {
     }
 
     fn running(&self, name: &'static str, generation: &Generation) -> PhaseSpec {
-        let stages = [(INTENDED, OBSERVED), (OBSERVED, SCHEDULED), (SCHEDULED, RUNNING), (INTENDED, RUNNING)];
-        self.phase(name, generation.cohorts(), Goal::Expected, (INTENDED, RUNNING), &stages)
-    }
-
-    fn phase(
-        &self,
-        name: &'static str,
-        cohorts: Vec<CohortId>,
-        goal: Goal,
-        (from, to): (Stage, Stage),
-        stages: &[(Stage, Stage)],
-    ) -> PhaseSpec {
         PhaseSpec {
-            name,
-            account: self.account.clone(),
-            cohorts,
-            also: None,
-            goal,
-            from,
-            to,
-            stages: stages.to_vec(),
-            gap: None,
-            rule: self.rule,
+            stages: vec![(INTENDED, OBSERVED), (OBSERVED, SCHEDULED), (SCHEDULED, RUNNING), (INTENDED, RUNNING)],
+            ..PhaseSpec::new(name, &self.account, generation.cohorts(), (INTENDED, RUNNING), self.rule)
         }
     }
 

@@ -41,7 +41,10 @@ async fn faulted(
 
 /// Every phase came to its end, every object is accounted for, and the recovery has a figure.
 fn recovered(record: &Trial, phase: &str) {
-    assert_eq!(record.notes, Vec::<String>::new());
+    // What stages rest on where a watch was broken is said; of the fault itself there is nothing to say: it was injected.
+    let of_times = |note: &&String| note.contains(": the times of ") || note.starts_with("times cannot be trusted");
+    let others: Vec<&String> = record.notes.iter().filter(|note| !of_times(note)).collect();
+    assert_eq!(others, Vec::<&String>::new());
     assert!(record.phases.len() == 5 && record.phases.iter().all(|phase| phase.verdict.is_none()), "{}", record.reason);
     assert_eq!(unaccounted(record), 0, "{}", record.reason);
     let faulted = record.phases.iter().find(|found| found.name == phase).unwrap();

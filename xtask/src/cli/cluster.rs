@@ -1,0 +1,185 @@
+//! The verbs on clusters, and how a cluster of others is named.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArgs {
+    #[command(subcommand)]
+    pub(crate) verb: ClusterVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterVerb {
+    /// Adopt a healthy cluster, repair a broken one, or make one.
+    #[command(after_help = "Examples:\n  cargo xtask cluster up\n  cargo xtask cluster up --name big --nodes 1000\n  \
+        export KUBECONFIG=$(cargo xtask cluster up --json | jq -r .kubeconfig)")]
+    Up {
+        /// The cluster's name.
+        #[arg(long, default_value = "default")]
+        name: String,
+        /// Where the cluster comes from.
+        #[arg(long, value_enum, default_value_t = ProviderName::Kwok)]
+        provider: ProviderName,
+        /// Simulated nodes that it should have; those that are there already stay.
+        #[arg(long, default_value_t = 0)]
+        nodes: u32,
+        /// CPUs of a node.
+        #[arg(long, default_value_t = 32)]
+        node_cpu: u32,
+        /// Memory of a node in GiB.
+        #[arg(long, default_value_t = 96)]
+        node_memory_gib: u32,
+        /// Pods that fit on a node.
+        #[arg(long, default_value_t = 110)]
+        node_max_pods: u32,
+        /// Print the transcript and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Print the descriptor as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a cluster and remove its files; a cluster of others is forgotten, and goes on.
+    Down {
+        /// The cluster's name.
+        #[arg(long, default_value = "default")]
+        name: String,
+        /// Even while a test holds its lease.
+        #[arg(long)]
+        force: bool,
+        /// Print the transcript and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List the clusters of this machine.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a cluster's components, settings and users.
+    Status {
+        /// The cluster's name.
+        #[arg(long, default_value = "default")]
+        name: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what somebody's cluster has, what its user may do there, and which rows can run. Creates nothing.
+    #[command(
+        after_help = "Examples:\n  cargo xtask cluster preflight\n  cargo xtask cluster preflight --kubeconfig ~/lab.yaml --context lab --json\n\n\
+        Exit code 13 when no row can run there."
+    )]
+    Preflight {
+        #[command(flatten)]
+        access: AccessArgs,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what dead commands and tests left behind; clusters of others are forgotten, not ended.
+    Gc {
+        /// Print the transcript and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Break a component, or the way to the apiserver: stop, pause, kill, restart, fill its disk, delay, cut.
+    #[command(
+        after_help = "Examples:\n  cargo xtask cluster fault pause etcd --for 10s\n  cargo xtask cluster fault kill \
+        kube-scheduler && cargo xtask cluster up\n  cargo xtask cluster fault network --delay 20ms"
+    )]
+    Fault {
+        /// The cluster's name.
+        #[arg(long, default_value = "default", global = true)]
+        name: String,
+        #[command(subcommand)]
+        fault: FaultVerb,
+    },
+    /// Show the end of a cluster's logs.
+    Logs {
+        /// The cluster's name.
+        #[arg(long, default_value = "default")]
+        name: String,
+        /// Only this component: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok-controller.
+        #[arg(long)]
+        component: Option<String>,
+        /// Lines of each.
+        #[arg(long, default_value_t = 50)]
+        tail: usize,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FaultVerb {
+    /// Stop a component where it stands (SIGSTOP): it keeps its connections and answers nobody.
+    Pause {
+        /// etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kwok-controller.
+        component: String,
+        /// Let it go on after this long; without it, it stands still until `resume`.
+        #[arg(long = "for", value_name = "DURATION")]
+        how_long: Option<jiff::SignedDuration>,
+    },
+    /// Let a paused component go on.
+    Resume {
+        /// The component.
+        component: String,
+    },
+    /// End a component in an orderly way (SIGTERM) and leave it so.
+    Stop {
+        /// The component.
+        component: String,
+    },
+    /// End a component at once (SIGKILL) and leave it so; `cargo xtask cluster up` starts it again.
+    Kill {
+        /// The component.
+        component: String,
+    },
+    /// Kill a component and start it again.
+    Restart {
+        /// The component.
+        component: String,
+    },
+    /// Let no file of a component grow, as on a full disk. etcd ends by that; `restart` starts it with room again.
+    FillDisk {
+        /// The component.
+        component: String,
+        /// Give room again after this long; without it, the disk stays full.
+        #[arg(long = "for", value_name = "DURATION")]
+        how_long: Option<jiff::SignedDuration>,
+    },
+    /// Open a slow or broken way to the apiserver, and keep it until Ctrl-C. The cluster's other users notice nothing.
+    Network {
+        /// Every byte comes so much later, in either direction.
+        #[arg(long, value_name = "DURATION", default_value = "0s")]
+        delay: jiff::SignedDuration,
+        /// Break every connection after this long, again and again.
+        #[arg(long, value_name = "DURATION")]
+        cut_every: Option<jiff::SignedDuration>,
+        /// And let none through for so long.
+        #[arg(long, value_name = "DURATION", default_value = "3s")]
+        cut_for: jiff::SignedDuration,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProviderName {
+    /// Real etcd, apiserver, controller manager and scheduler as processes; simulated nodes.
+    Kwok,
+}
+
+/// Which cluster of others; the defaults are kubectl's.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct AccessArgs {
+    /// The kubeconfig; KUBECONFIG or ~/.kube/config when not given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Its context; the current one when not given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+}
