@@ -138,6 +138,9 @@ pub(crate) struct RunArgs {
     /// Override a parameter of `parameters.toml`; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) sets: Vec<String>,
+    /// Go on with a run that was killed or interrupted, the last one when none is named: rows that it has measured are kept.
+    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, default_missing_value = "latest")]
+    pub(crate) resume: Option<String>,
     /// Where results go: a directory that gets one directory a run.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

@@ -121,7 +121,7 @@ pub(crate) fn open_run(
     Ok(run)
 }
 
-fn git_revision(root: &Path) -> String {
+pub(crate) fn git_revision(root: &Path) -> String {
     let git = |args: &[&str]| {
         let output = std::process::Command::new("git").args(args).current_dir(root).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -58,7 +58,7 @@ pub(crate) fn write_page(run_dir: &RunDir) -> Result<PathBuf, Failure> {
     Ok(run_dir.path().join(run_dir.write_file("index.html", page.as_bytes())?))
 }
 
-fn locate(ctx: &Ctx, run: Option<&str>) -> PathBuf {
+pub(crate) fn locate(ctx: &Ctx, run: Option<&str>) -> PathBuf {
     match run {
         None => ctx.results().join("latest"),
         Some(run) if PathBuf::from(run).is_dir() => PathBuf::from(run),

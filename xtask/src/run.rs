@@ -1,7 +1,9 @@
 //! `cargo xtask run`: tools, cluster, rows, results, report.
 
+mod resume;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cluster::{NodeShape, Process, Shell, UpRequest};
@@ -20,6 +22,7 @@ use crate::live::Live;
 use crate::lock::one_run_at_a_time;
 use crate::nextest::{Nextest, junit_path};
 use crate::report::{show, write_page};
+use crate::run::resume::Resumed;
 use crate::suites::{self, Suite};
 use crate::waiting::{Ended, run_to_its_end};
 
@@ -30,9 +33,12 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     let data = suites.iter().map(suites::data).collect::<Result<Vec<_>, _>>()?;
     let parameters: Vec<Rows> = data.into_iter().map(|(_, rows)| rows).collect();
     let sets = sets(&args.sets, &parameters)?;
-    let run_id = new_run_id();
-    let run_dir = RunDir::at(args.out.clone().unwrap_or_else(|| ctx.results()).join(&run_id));
-    let run_dir = RunDir::at(std::path::absolute(run_dir.path()).unwrap_or_else(|_| run_dir.path().to_owned()));
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    let resumed = args.resume.as_ref().map(|name| Resumed::find(ctx, name, &command)).transpose()?;
+    let (run_id, run_dir) = match &resumed {
+        Some(resumed) => (resumed.run.run_id.clone(), resumed.run_dir.clone()),
+        None => new_run(ctx, args),
+    };
     run_dir.check_writable()?;
     ctx.check_writable()?;
     let mut guest = match args.provider {
@@ -46,6 +52,14 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     if rows.is_empty() {
         return Err(Failure::new(Exit::NothingRan, nothing_selected(&suites, args)));
     }
+    let measured = resumed.as_ref().map(Resumed::measured).unwrap_or_default();
+    rows.retain(|row| !measured.contains(row));
+    if rows.is_empty() {
+        say(&format!("every row of run {run_id} is measured"));
+        let run = gather(&run_dir)?;
+        show(&run, &run_dir);
+        return Ok(Exit::of_run(&run));
+    }
     let names: Vec<&str> = rows.iter().map(|row| row.test.as_str()).collect();
     say(&format!("{} row(s): {}; {}", rows.len(), names.join(", "), cost(&parameters, &names)));
     let needy = needy_rows(&suites, &parameters, &rows, &sets)?;
@@ -53,7 +67,6 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
         guest.ask_leave(&needy)?;
     }
 
-    let command: Vec<String> = std::env::args().skip(1).collect();
     let what = format!("cargo xtask {}", command.join(" "));
     let _lock = one_run_at_a_time(ctx, &run_id, &what)?;
     let mut card = RunCard { run_id, results: run_dir.path().to_owned(), command: Process::this(), nextest: None };
@@ -73,7 +86,10 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     };
     rows.retain(|row| !cannot_run.iter().any(|(other, _)| other == row));
     let command = [vec!["cargo".to_owned(), "xtask".to_owned()], command].concat();
-    let mut run = open_run(ctx, &run_dir, &card.run_id, args.profile.name(), command, rows.clone())?;
+    let mut run = match resumed {
+        Some(resumed) => resumed.run,
+        None => open_run(ctx, &run_dir, &card.run_id, args.profile.name(), command, rows.clone())?,
+    };
     run_dir.mark_latest()?;
     run.not_selected =
         cannot_run.iter().map(|(row, needs)| format!("{} {}: needs {needs}", row.suite, row.test)).collect();
@@ -82,7 +98,8 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
         return nothing_ran(run, &run_dir);
     }
     run_dir.write_json(&run_dir.run_json(), &run)?;
-    let excluded: Vec<&str> = cannot_run.iter().map(|(row, _)| row.test.as_str()).collect();
+    let excluded = cannot_run.iter().map(|(row, _)| row).chain(&measured);
+    let excluded: Vec<&str> = excluded.map(|row| row.test.as_str()).collect();
     let nextest = Nextest::new(ctx, args.profile.name(), selection(&suites, args.filter.as_deref(), &excluded))?;
 
     let json = serde_json::to_string(&sets).unwrap_or_default();
@@ -106,7 +123,7 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
         None => {}
     }
     run.state = if ended.interrupted { State::Interrupted } else { State::Complete };
-    run.wall_s = Some(started.elapsed().as_secs_f64());
+    run.wall_s = Some(run.wall_s.unwrap_or_default() + started.elapsed().as_secs_f64());
     run_dir.write_json(&run_dir.run_json(), &run)?;
     // A nextest that had to be killed leaves its tests behind: the card is how `cluster gc` finds them.
     if !ended.killed {
@@ -147,7 +164,7 @@ fn finish(ctx: &Ctx, run_dir: &RunDir, args: &RunArgs, ended: &Ended, log: &Path
 fn gathered(ctx: &Ctx, run_dir: &RunDir, args: &RunArgs) -> Result<Run, Failure> {
     let mut run = gather(run_dir)?;
     let junit = junit_path(ctx, args.profile.name());
-    match annotate_junit(&junit, &run_dir.path().join("junit.xml"), &run) {
+    match annotate_junit(&junit, &new_junit(run_dir.path()), &run) {
         Ok(id) => {
             run.nextest_run_id = id;
             run_dir.write_json(&run_dir.run_json(), &run)?;
@@ -156,6 +173,20 @@ fn gathered(ctx: &Ctx, run_dir: &RunDir, args: &RunArgs) -> Result<Run, Failure>
     }
     summarise(&run, run_dir)?;
     Ok(run)
+}
+
+/// `junit.xml`; of a run that was resumed `junit-2.xml` and so on, because nextest knows only of the rows that it ran.
+fn new_junit(directory: &Path) -> PathBuf {
+    let numbered = (2..).map(|number| directory.join(format!("junit-{number}.xml")));
+    let mut names = std::iter::once(directory.join("junit.xml")).chain(numbered);
+    names.find(|name| !name.exists()).unwrap_or_default()
+}
+
+/// The id and the directory of a run that begins now.
+fn new_run(ctx: &Ctx, args: &RunArgs) -> (String, RunDir) {
+    let id = new_run_id();
+    let path = args.out.clone().unwrap_or_else(|| ctx.results()).join(&id);
+    (id, RunDir::at(std::path::absolute(&path).unwrap_or(path)))
 }
 
 /// `summary.md`, and the step summary of a GitHub job.

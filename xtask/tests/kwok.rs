@@ -238,6 +238,35 @@ fn a_killed_run_leaves_nothing_after_gc_and_still_reports() {
 }
 
 #[test]
+fn a_killed_run_goes_on_with_what_it_has() {
+    let machine = Machine::new();
+    let results = tempfile::tempdir().unwrap();
+    let out = results.path().display().to_string();
+    let words = ["run", "kperf", "--filter", "test(example_profile) | test(example_smoke)", "--out", &out];
+    let mut child = machine.spawn(&words);
+    let first = || record::RunDir::at(only_run(results.path())).trial("kperf-suite", "example_profile");
+    wait_for("the first row", || first().is_some_and(|trial| trial.verdict.is_some()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    machine.ok(&["cluster", "gc"]);
+
+    let resume = format!("--resume={}", only_run(results.path()).display());
+    let other = machine.xtask(&["run", "kperf", &resume]);
+    assert_eq!(other.status.code(), Some(2), "{}", text(&other));
+    assert!(text(&other).contains("was asked for as `cargo xtask run kperf --filter"), "{}", text(&other));
+
+    let again = [&words[..], &[&resume]].concat();
+    let said = machine.ok(&again);
+    assert!(said.contains("1 row(s): example_smoke"), "{said}");
+    let run: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(only_run(results.path()).join("run.json")).unwrap()).unwrap();
+    assert_eq!(run["state"], "complete");
+    let verdicts: Vec<_> = run["trials"].as_array().unwrap().iter().map(|trial| &trial["verdict"]).collect();
+    assert_eq!(verdicts, ["pass", "pass"]);
+    assert!(machine.ok(&again).contains("is measured"));
+}
+
+#[test]
 fn a_filter_that_selects_nothing_runs_nothing() {
     let machine = Machine::new();
     let output = machine.xtask(&["run", "kperf", "--filter", "test(nothing_of_that_name)"]);
