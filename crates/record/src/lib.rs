@@ -4,6 +4,7 @@
 //! reports what it had; whoever reports afterwards needs no cluster and no test.
 
 mod comparison;
+mod document;
 mod fingerprint;
 mod gather;
 mod html;
@@ -26,7 +27,7 @@ pub use junit::annotate_junit;
 pub use pictures::{pictures_of_page, ratio_picture};
 pub use run_dir::{Error, RunDir, new_run_id, row_name};
 pub use schema::{
-    ArmRun, ComponentUse, Document, FaultRecord, HarnessUse, METRICS, MachineUse, PhaseRecord, ProgressTimes,
+    ArmRun, Cell, ComponentUse, Document, FaultRecord, HarnessUse, METRICS, MachineUse, PhaseRecord, ProgressTimes,
     Published, SCHEMA, SlowObject, Trial, WatchRecord,
 };
 pub use summary::summary_markdown;

@@ -254,6 +254,22 @@ pub struct Published {
     pub source: String,
     /// The metric of ours that stands beside it, if one does.
     pub metric: Option<String>,
+    /// Where it stands in a table of the document, which is then regenerated.
+    #[serde(default)]
+    pub cell: Option<Cell>,
+}
+
+/// A place in a table of a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cell {
+    /// The table.
+    pub table: String,
+    /// The row: a system.
+    pub row: String,
+    /// The column: a phase.
+    pub column: String,
+    /// Whether the other rows are shown as ratios to this one.
+    pub baseline: bool,
 }
 
 /// What a watch went through.

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use measure::Quantiles;
 use measure::budget::Figure;
 
+use crate::document;
 use crate::gather::Run;
 use crate::run_dir::RunDir;
 use crate::schema::{PhaseRecord, Trial};
 use crate::source::Source;
 use crate::table::{limit, observed};
-use crate::text::{maybe_seconds, seconds};
+use crate::text::{cell, maybe_seconds, seconds};
 
 /// The run as Markdown: verdicts first, then each row's phases, budgets, published figures and deviations.
 pub fn summary_markdown(run: &Run, directory: &RunDir) -> String {
@@ -27,9 +28,10 @@ pub fn summary_markdown(run: &Run, directory: &RunDir) -> String {
         line(&mut out, format_args!("| {} | not selected | | |", cell(row)));
     }
     line(&mut out, format_args!("\nPlots, causes and the set-up of each row: `index.html` beside this file."));
-    for trial in Source::of_run(run, directory).iter().filter_map(Source::trial) {
-        row(&mut out, trial);
-    }
+    let sources = Source::of_run(run, directory);
+    let trials: Vec<&Trial> = sources.iter().filter_map(Source::trial).collect();
+    out.push_str(&document::tables(&trials));
+    trials.iter().for_each(|trial| row(&mut out, trial));
     let machine = &run.fingerprint;
     line(
         &mut out,
@@ -122,10 +124,6 @@ fn row(out: &mut String, trial: &Trial) {
             line(out, format_args!("- {entry}"));
         }
     }
-}
-
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
 }
 
 /// Writing to a string cannot fail.

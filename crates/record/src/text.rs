@@ -10,6 +10,11 @@ pub(crate) fn seconds(seconds: f64) -> String {
     Duration::try_from_secs_f64(seconds).map_or_else(|_| "-".to_owned(), human)
 }
 
+/// A text as a cell of a Markdown table.
+pub(crate) fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
 /// The same, `-` when there are none.
 pub(crate) fn maybe_seconds(value: &Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), seconds)

@@ -160,6 +160,7 @@ fn figure(figure: &str, theirs: &str, source: &str, metric: Option<&str>) -> Pub
         theirs: theirs.to_owned(),
         source: source.to_owned(),
         metric: metric.map(str::to_owned),
+        cell: None,
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod attribution;
 pub mod cni;
+mod document;
 pub mod exhaustion;
 pub mod kinds;
 pub mod kubelet;

@@ -2,10 +2,11 @@
 
 use harness::{Context, Error, Row, Rows};
 use measure::Budgets;
-use record::{Document, Published};
+use record::Document;
 
+use crate::document::published;
 use crate::matrix::Matrix;
-use crate::system::{Families, PluginName};
+use crate::system::PluginName;
 use crate::tier::Tier;
 
 /// Variable with the descriptor of the cluster that disturbed rows have to themselves.
@@ -15,7 +16,6 @@ pub const ROWS_FILE: &str = "suites/spiderpool-suite/parameters.toml";
 const PARAMETERS: &str = include_str!("../parameters.toml");
 const BUDGETS_FILE: &str = "suites/spiderpool-suite/budgets.toml";
 const BUDGETS: &str = include_str!("../budgets.toml");
-const PHASES: [&str; 4] = ["create", "rebuild", "recover", "delete"];
 
 const DEVIATIONS: [&str; 9] = [
     "Kubelets and container runtimes are simulated: no network is built by macvlan, and no container runs. What remains of a pod's time is the control plane's and the plugin's.",
@@ -110,27 +110,4 @@ fn bare(test: &str, fixture: &'static str, parameters: toml::Table, overridden: 
         parameters,
         overridden,
     })
-}
-
-/// The document's figures of this plugin, family and shape: create, rebuild, recover, delete.
-fn published(matrix: &Matrix) -> Vec<Published> {
-    let single = matrix.deployments == 1;
-    let figures = match (matrix.plugin, matrix.families, single) {
-        (PluginName::HostLocal, ..) => return Vec::new(),
-        (PluginName::Spiderpool, Families::Dual, true) => ["2m35s", "9m50s", "3m4s", "1m50s"],
-        (PluginName::Spiderpool, Families::Dual, false) => ["1m37s", "3m27s", "3m3s", "1m22s"],
-        (PluginName::Spiderpool, Families::V4, true) => ["2m18s", "6m41s", "3m1s", "1m37s"],
-        (PluginName::Spiderpool, Families::V4, false) => ["1m4s", "3m23s", "3m3s", "1m23s"],
-        (PluginName::Whereabouts, Families::Dual, true) => ["25m18s", "failed", "failed", "3m5s"],
-        (PluginName::Whereabouts, Families::Dual, false) => ["21m49s", "failed", "failed", "2m9s"],
-        (PluginName::Whereabouts, Families::V4, true) => ["8m16s", "failed", "failed", "2m7s"],
-        (PluginName::Whereabouts, Families::V4, false) => ["8m13s", "failed", "failed", "2m7s"],
-    };
-    let figure = |(phase, theirs): (&str, &str)| Published {
-        figure: format!("{phase}, 1,000 pods"),
-        theirs: theirs.to_owned(),
-        source: "document 004, results".to_owned(),
-        metric: Some(format!("{phase}_s")),
-    };
-    PHASES.into_iter().zip(figures).map(figure).collect()
 }

@@ -119,6 +119,7 @@ fn trial(test: &str, ending: Ending, phases: Vec<PhaseRecord>, wall_s: f64, file
         theirs: "at least 167 (10,000 within 60 s)".to_owned(),
         source: "kwok's own CI benchmark, no scheduler, client limits off".to_owned(),
         metric: Some("create_pods_per_s".to_owned()),
+        cell: None,
     });
     let deviation = "Nodes and pods are simulated: the step from scheduled to running is the simulation's own time.";
     let parameters =
