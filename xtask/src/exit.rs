@@ -132,4 +132,20 @@ mod tests {
     fn the_exit_code_of_a_run(#[case] verdicts: &[Verdict], #[case] exit: Exit) {
         assert_eq!(Exit::of_verdicts(verdicts), exit);
     }
+
+    #[rstest]
+    #[case::a_comparators_stall(true, "stalled", Exit::Ok)]
+    #[case::a_comparators_timeout(true, "timeout", Exit::Ok)]
+    #[case::a_comparator_that_was_not_measured(true, "invalid", Exit::NotMeasured)]
+    #[case::a_comparator_that_missed_a_budget(true, "fail", Exit::BudgetFailed)]
+    #[case::the_subjects_stall(false, "stalled", Exit::NotMeasured)]
+    fn the_stall_of_a_comparator_is_a_result(#[case] comparator: bool, #[case] verdict: &str, #[case] exit: Exit) {
+        let trial: TrialSummary = serde_json::from_value(serde_json::json!({
+            "suite": "s", "test": "t", "provider": "kwok", "profile": "default", "comparator": comparator,
+            "verdict": verdict, "reason": "", "deviations": [], "versions": {}, "metrics": {}, "budgets": [],
+            "wall_s": 1.0, "record": "",
+        }))
+        .unwrap();
+        assert_eq!(Exit::of_run(&Run { trials: vec![trial], ..Run::default() }), exit);
+    }
 }

@@ -27,7 +27,7 @@ use crate::suites::{self, Suite};
 use crate::waiting::{Ended, run_to_its_end};
 
 pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
-    let started = Instant::now();
+    let (started, began) = (Instant::now(), jiff::Timestamp::now());
     check_flags(args)?;
     let suites = suites::select(ctx, &args.suites)?;
     let data = suites.iter().map(suites::data).collect::<Result<Vec<_>, _>>()?;
@@ -88,7 +88,11 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     let command = [vec!["cargo".to_owned(), "xtask".to_owned()], command].concat();
     let mut run = match resumed {
         Some(resumed) => resumed.run,
-        None => open_run(ctx, &run_dir, &card.run_id, args.profile.name(), command, rows.clone())?,
+        None => {
+            let run = open_run(ctx, &run_dir, &card.run_id, args.profile.name(), command, rows.clone())?;
+            // What it took begins with the build.
+            Run { started_at: began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), ..run }
+        }
     };
     run_dir.mark_latest()?;
     run.not_selected =

@@ -42,6 +42,9 @@ pub(crate) fn judge(trial: &mut Trial, ended: Option<&Error>, budgets: &Budgets)
     }
     trial.verdict = Some(verdict);
     trial.reason = sentence(trial, verdict, ended);
+    if trial.ended_well() && !verdict.passes() {
+        trial.reason.push_str("; of a comparator that is its result, and sets no exit code");
+    }
 }
 
 /// `{phase}_s`, `{phase}_per_s` and the costs of an object of the phase, plus what the trial as a whole lost and cost.

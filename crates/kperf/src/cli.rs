@@ -236,8 +236,8 @@ pub(crate) struct RunArgs {
     result: Option<PathBuf>,
     /// Stream every request to a CSV file, and show the first errors in the result [default file: that of the result
     /// with `.raw.csv`, or kperf.raw.csv].
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    raw_data: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    raw_data: Option<Option<PathBuf>>,
     /// Form of the result: that of a version of kperf, or our own with both latencies [default: v0.1.5, as in the
     /// documentation, of a profile with `spec`; v0.3.5 of one with `specs`]. Ours.
     #[arg(long, value_enum)]
@@ -265,11 +265,9 @@ pub(crate) struct LintArgs {
 
 impl RunArgs {
     pub(crate) fn into_run(self, verbosity: u8) -> Run {
-        let raw_data = self.raw_data.map(|path| match &self.result {
-            _ if !path.as_os_str().is_empty() => path,
-            Some(result) => result.with_extension("raw.csv"),
-            None => "kperf.raw.csv".into(),
-        });
+        let beside =
+            || self.result.as_ref().map_or_else(|| "kperf.raw.csv".into(), |file| file.with_extension("raw.csv"));
+        let raw_data = self.raw_data.map(|file| file.unwrap_or_else(beside));
         Run {
             kubeconfig: self.kubeconfig,
             config: self.config,

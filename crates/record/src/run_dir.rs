@@ -129,7 +129,8 @@ impl RunDir {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).ok();
         }
-        fs::write(path, text).ok();
+        let fresh = path.with_file_name(format!(".tmp-{suite}.{test}"));
+        fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path)).ok();
     }
 
     /// Where a trial says what it is doing.

@@ -31,6 +31,8 @@ pub struct Bench {
     pub node_max_pods: u32,
     /// Pods of the Job that is made, waited for and deleted over and over; with 0 there is none.
     pub job_pods: u32,
+    /// How many of them there are at once.
+    pub job_parallelism: u32,
     /// Deployments that are there before, and are restarted one after the other.
     pub deployments: u32,
     /// Pods of each.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::{Error, Result, Trial};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use measure::Verdict;
 use serde_json::json;
 
 use super::Bench;
@@ -23,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) struct Churn {
     job_pods: u32,
+    job_parallelism: u32,
+    limit: Duration,
     pause: Duration,
     jobs: Api<Job>,
     deployments: Api<Deployment>,
@@ -36,6 +39,8 @@ impl Churn {
         let (client, namespace) = (trial.client(), trial.namespace());
         Self {
             job_pods: row.job_pods,
+            job_parallelism: row.job_parallelism,
+            limit: Duration::from_secs(row.limit_s),
             pause: Duration::from_secs(row.pause_s),
             jobs: Api::namespaced(client.clone(), namespace),
             deployments: Api::namespaced(client.clone(), namespace),
@@ -76,10 +81,16 @@ impl Churn {
         self.jobs.delete_collection(&background, &all).await.map_err(Error::api("cannot delete the Jobs"))?;
         let deleted = self.deployments.delete_collection(&background, &all).await;
         deleted.map_err(Error::api("cannot delete the Deployments"))?;
+        let until = Instant::now() + self.limit;
         loop {
-            let left = self.pods.list_metadata(&all.clone().limit(1)).await.map_err(Error::api("cannot list Pods"))?;
-            if left.items.is_empty() {
+            let left = self.pods.list_metadata(&all).await.map_err(Error::api("cannot list Pods"))?.items.len();
+            if left == 0 {
                 return Ok(());
+            }
+            if Instant::now() > until {
+                let end =
+                    format!("{left} pods are still there {} s after their Jobs and Deployments", self.limit.as_secs());
+                return Err(Error::Phase { phase: "clear".to_owned(), end, verdict: Verdict::Stalled });
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -98,9 +109,8 @@ impl Churn {
             "kind": "Job",
             "metadata": {"name": JOB, "labels": self.labels},
             "spec": {
-                "parallelism": self.job_pods,
+                "parallelism": self.job_parallelism,
                 "completions": self.job_pods,
-                "backoffLimit": 0,
                 "template": {"metadata": {"labels": self.labels}, "spec": pod},
             },
         });

@@ -17,7 +17,9 @@ use super::{on_virtual_nodes, ours};
 /// Label of a pod: which writing of its Deployment's template it was made from.
 const GENERATION: &str = "kubedyno.io/generation";
 /// Label of a pod: its Deployment.
-const APP: &str = "app";
+const DEPLOYMENT: &str = "kubedyno.io/deployment";
+/// Label of every pod, as `runkperf` gives it: its bench lists by it.
+const APP: (&str, &str) = ("app", "benchmark");
 /// Deployments that are created, patched or deleted at once.
 const AT_ONCE: usize = 4;
 
@@ -170,14 +172,15 @@ impl Pods {
 
     fn deployment(&self, app: &str) -> Value {
         let mut labels = self.labels.clone();
-        labels.extend([(APP.to_owned(), app.to_owned()), (GENERATION.to_owned(), self.first.number.to_string())]);
+        let own = [(DEPLOYMENT, app), (GENERATION, &self.first.number.to_string()), APP];
+        labels.extend(own.map(|(key, value)| (key.to_owned(), value.to_owned())));
         json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {"name": app, "labels": self.labels},
             "spec": {
                 "replicas": self.replicas,
-                "selector": {"matchLabels": {APP: app}},
+                "selector": {"matchLabels": {DEPLOYMENT: app}},
                 "template": {"metadata": {"labels": labels}, "spec": on_virtual_nodes()},
             },
         })
@@ -193,7 +196,7 @@ impl PodSink {
     fn cohort(&self, object: &Object<'_>) -> Option<CohortId> {
         let number = object.metadata.labels.get(GENERATION)?.parse::<u32>().ok()?;
         let generation = self.generations.iter().find(|generation| generation.number == number)?;
-        generation.by_app.get(&**object.metadata.labels.get(APP)?).copied()
+        generation.by_app.get(&**object.metadata.labels.get(DEPLOYMENT)?).copied()
     }
 }
 
