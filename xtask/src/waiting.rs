@@ -1,6 +1,6 @@
 //! Waiting for nextest, and ending it when somebody wants an end.
 
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,11 @@ async fn wait(mut child: Child, mut look: impl FnMut()) -> Result<Ended, Failure
     let (mut told_twice, mut killed) = (false, false);
     loop {
         match child.try_wait() {
-            Ok(Some(_)) => break,
+            Ok(Some(status)) => {
+                // Somebody else may have killed it.
+                killed |= status.signal().is_some();
+                break;
+            }
             Ok(None) => {}
             Err(error) => return Err(Failure::environment(format!("lost nextest: {error}"))),
         }
