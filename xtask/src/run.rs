@@ -274,7 +274,10 @@ fn cost(parameters: &[Rows], names: &[&str]) -> String {
     let minutes: f64 = costs.iter().map(|cost| cost.minutes).sum();
     let disk_mib = costs.iter().map(|cost| cost.disk_mib).max().unwrap_or(0);
     let time = human(Duration::from_secs_f64(minutes * 60.0));
-    format!("about {time} on 2 cores and {disk_mib} MiB of disk once programs and cluster are there")
+    let untimed = names.len() - costs.len();
+    let more =
+        if untimed > 0 { format!(", and what {untimed} of them take that were never timed") } else { String::new() };
+    format!("about {time} on 2 cores and {disk_mib} MiB of disk once programs and cluster are there{more}")
 }
 
 fn sets(args: &[String], parameters: &[Rows]) -> Result<BTreeMap<String, String>, Failure> {

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::fault::Faults;
 use crate::fixtures::Fixtures;
 use crate::kwok::delay_stage;
+use crate::process::Process;
 use crate::proxy::Proxy;
 use crate::shell::Shell;
 
@@ -64,6 +65,13 @@ pub struct Slowed {
     chatter: JoinSet<()>,
 }
 
+impl Slowed {
+    /// What these processes do takes `factor` times as long, until this is dropped.
+    pub fn processes(processes: Vec<Process>, factor: f64) -> Self {
+        Self { _throttle: Some(Throttle::start(processes, factor)), ..Self::default() }
+    }
+}
+
 impl Slowdown {
     /// Puts the slowdown into force on the cluster `name`. A delayed stage lasts as long as the cluster, because its
     /// controller reads the stage once; everything else ends with what is returned.
@@ -78,7 +86,7 @@ impl Slowdown {
                     "*" => descriptor.components.iter().map(|component| component.process).collect(),
                     component => vec![descriptor.require(component)?.process],
                 };
-                Ok(Slowed { _throttle: Some(Throttle::start(processes, *factor)), ..Slowed::default() })
+                Ok(Slowed::processes(processes, *factor))
             }
             Self::Network { by } => {
                 let kubeconfig = fixtures.directory(name).join("kubeconfig.delayed");

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
-use kube::api::{DeleteParams, ListParams, Preconditions};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::extensions::remove_extensions;
@@ -67,6 +68,9 @@ pub(crate) async fn sweep_objects(client: &Client, owner: &str, alive: &[String]
     for namespace in &found.items {
         let name = namespace.metadata.name.as_deref().unwrap_or_default();
         empty(client, name).await?;
+        if ours {
+            free_secrets(client, name).await?;
+        }
         // Of that very namespace: another one of the same name would be somebody else's.
         let this = Preconditions { uid: namespace.metadata.uid.clone(), resource_version: None };
         match namespaces.delete(name, &DeleteParams::background().preconditions(this)).await {
@@ -107,6 +111,22 @@ pub(crate) async fn sweep_objects(client: &Client, owner: &str, alive: &[String]
 fn selector(owner: &str, alive: &[String]) -> String {
     let spared = if alive.is_empty() { String::new() } else { format!(",{RUN_LABEL} notin ({})", alive.join(",")) };
     format!("{RUN_LABEL},{OWNER_LABEL}={owner}{spared}")
+}
+
+/// Takes the finalizers off the Secrets of a namespace, for the same reason as off objects of a dead run's kinds.
+async fn free_secrets(client: &Client, namespace: &str) -> Result<()> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let what = || Error::api(format!("cannot free the Secrets of namespace {namespace}"));
+    let found = secrets.list_metadata(&ListParams::default()).await.map_err(what())?;
+    let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    for secret in found.items.iter().filter(|secret| secret.metadata.finalizers.is_some()) {
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        match secrets.patch_metadata(name, &PatchParams::default(), &none).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            other => drop(other.map_err(what())?),
+        }
+    }
+    Ok(())
 }
 
 /// Ends the pods of a namespace at once. Left to the controller manager, a pod that no kubelet ends holds its namespace

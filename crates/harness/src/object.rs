@@ -64,6 +64,43 @@ pub struct Status<'a> {
     /// Containers of a pod.
     #[serde(default, rename = "containerStatuses")]
     pub containers: Vec<Container>,
+    /// What Kamaji says of the resources of a TenantControlPlane.
+    #[serde(default, borrow, rename = "kubernetesResources")]
+    pub tenant: TenantResources<'a>,
+}
+
+/// Resources of a TenantControlPlane in its management cluster.
+#[derive(Debug, Default, Deserialize)]
+pub struct TenantResources<'a> {
+    /// Its version.
+    #[serde(default, borrow)]
+    pub version: TenantVersion<'a>,
+    /// Its Deployment.
+    #[serde(default)]
+    pub deployment: TenantDeployment,
+}
+
+/// The version of a TenantControlPlane.
+#[derive(Debug, Default, Deserialize)]
+pub struct TenantVersion<'a> {
+    /// The version that runs.
+    #[serde(default, borrow)]
+    pub version: Cow<'a, str>,
+    /// `Provisioning`, `Ready`, …
+    #[serde(default, borrow)]
+    pub status: Cow<'a, str>,
+}
+
+/// The Deployment of a TenantControlPlane.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantDeployment {
+    /// Pods.
+    #[serde(default)]
+    pub replicas: u32,
+    /// Pods that are ready.
+    #[serde(default)]
+    pub ready_replicas: u32,
 }
 
 /// An address of a pod.

@@ -132,6 +132,13 @@ impl Observer {
         lock(&self.seen).samples.clone()
     }
 
+    /// Every look at one component while it lived.
+    pub(crate) fn series_of(&self, name: &str) -> Vec<(Duration, Usage)> {
+        let Some(index) = self.names().position(|known| known == name) else { return Vec::new() };
+        let seen = lock(&self.seen);
+        seen.samples.iter().filter_map(|sample| Some((sample.at, (*sample.usage.get(index)?)?))).collect()
+    }
+
     /// The components' names, in the order of a sample.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)

@@ -1,6 +1,6 @@
 //! Programs of a system under test, got by a setup script and found by the tests.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cluster::ProgramUsed;
 use serde::{Deserialize, Serialize};
@@ -33,15 +33,5 @@ impl Program {
             Error::Environment(format!("{variable} is not set: {fix}"))
         })?;
         serde_json::from_str(&text).map_err(|error| Error::Environment(format!("{variable} names no program: {error}")))
-    }
-
-    /// The text of a file of its module.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn manifest(&self, file: &str) -> Result<String> {
-        let path = self.module.join(file);
-        let unreadable = |error| Error::Environment(format!("cannot read {}: {error}", Path::display(&path)));
-        std::fs::read_to_string(&path).map_err(unreadable)
     }
 }

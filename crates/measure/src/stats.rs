@@ -5,6 +5,7 @@
 //! - [`bootstrap`]: the ratio of a quantile of two arms, which has no formula for its error;
 //! - [`drift`]: what the machine did while the arms took turns;
 //! - [`power`]: what a run of this size and spread could have seen, and how many more pairs would see more;
+//! - [`slope`]: how much a figure grows with another one;
 //! - [`holm`], [`proportion`]: many tests at one error rate, and how well k of n is known.
 //!
 //! **Why log ratios.** A slowdown multiplies: what takes 1.3 x as long on a fast machine does so on a slow one, while
@@ -29,6 +30,7 @@ pub mod power;
 pub mod proportion;
 pub mod quantile;
 pub mod ranks;
+pub mod slope;
 mod student;
 
 #[cfg(test)]
@@ -40,6 +42,7 @@ pub use hdr::Hdr;
 pub use paired::{Estimate, Estimator, LogRatios};
 pub use proportion::Rate;
 pub use quantile::{Quantiles, median, millis, quantile, samples_to_bound, samples_to_carry};
+pub use slope::Slope;
 
 /// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,6 @@ pub mod attribution;
 pub mod cni;
 mod document;
 pub mod exhaustion;
-pub mod kinds;
 pub mod kubelet;
 pub mod machines;
 pub mod matrix;

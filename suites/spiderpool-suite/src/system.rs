@@ -4,12 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::{Error, Program, Trial};
+use harness::{Error, Program, Trial, make_kinds, read_kinds};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::cni::Cni;
-use crate::kinds::make_kinds;
 use crate::plugin::{
     HostLocal, Plugin, SPIDERPOOL_KINDS, Spiderpool, SpiderpoolSettings, WHEREABOUTS_KINDS, Whereabouts,
 };
@@ -99,7 +98,8 @@ impl System {
 
     async fn whereabouts(&self, trial: &mut Trial, directory: &Path) -> Result<Arc<dyn Plugin>, Error> {
         let (cni, program) = self.cni(trial, "whereabouts")?;
-        make_kinds(trial.client(), &trial.cluster_labels(), &program, &WHEREABOUTS_KINDS).await?;
+        let kinds = read_kinds(&program.module, &WHEREABOUTS_KINDS)?;
+        make_kinds(trial.client(), &trial.cluster_labels(), kinds).await?;
         let (client, kubeconfig) = (trial.client(), trial.kubeconfig());
         let plugin = Whereabouts::new(cni, directory, &self.pools(), client, kubeconfig, trial.namespace())?;
         Ok(Arc::new(plugin))
@@ -109,7 +109,8 @@ impl System {
         let [agent, controller] = ["spiderpool-agent", "spiderpool-controller"].map(|name| program(trial, name));
         let (agent, controller) = (agent?, controller?);
         let labels = trial.cluster_labels();
-        make_kinds(trial.client(), &labels, &agent, &SPIDERPOOL_KINDS).await?;
+        let kinds = read_kinds(&agent.module, &SPIDERPOOL_KINDS)?;
+        make_kinds(trial.client(), &labels, kinds).await?;
         let settings = SpiderpoolSettings {
             directory: directory.to_owned(),
             kubeconfig: trial.kubeconfig().to_owned(),

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use cluster::{Component, Process, Shell};
+use cluster::{Component, Process, ProgramUsed, Shell, Usage};
 
 use super::Trial;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::program::Program;
 use crate::supervise::Supervisor;
 
@@ -14,6 +15,16 @@ impl Trial {
     /// The kubeconfig of the cluster, for programs that need one.
     pub fn kubeconfig(&self) -> &Path {
         &self.descriptor.kubeconfig
+    }
+
+    /// A program that the cluster itself runs.
+    ///
+    /// # Errors
+    /// When it runs none of that name, as a cluster of others does not.
+    pub fn cluster_program(&self, name: &str) -> Result<&ProgramUsed> {
+        let found = self.descriptor.programs.iter().find(|program| program.name == name);
+        let lacks = || Error::Environment(format!("the cluster `{}` names no program `{name}`", self.descriptor.name));
+        found.ok_or_else(lacks)
     }
 
     /// An empty directory for configurations, sockets and logs of the system under test. The next trial on the same
@@ -45,6 +56,12 @@ impl Trial {
     /// Observes a process of the system under test as one more component. One of the same name takes its place.
     pub fn observe(&mut self, component: &Component) {
         self.observer.observe(component);
+    }
+
+    /// What the component called `name` was seen to use, once a second, with the offset from the start of the trial. One
+    /// that was started again begins at zero.
+    pub fn usage_series(&self, name: &str) -> Vec<(Duration, Usage)> {
+        self.observer.series_of(name)
     }
 
     /// The death of that process is part of the trial, and no event to tell.

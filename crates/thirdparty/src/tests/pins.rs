@@ -32,6 +32,8 @@ fn pins_parse() {
     spiderpool v1.2.2: KUBEDYNO_SPIDERPOOL => Spiderpool IPAM v1.2.2
     spiderpool-agent v1.2.2: KUBEDYNO_SPIDERPOOL_AGENT => github.com/spidernet-io/spiderpool v1.2.2
     spiderpool-controller v1.2.2: KUBEDYNO_SPIDERPOOL_CONTROLLER => github.com/spidernet-io/spiderpool v1.2.2
+    kamaji v1.0.0: KUBEDYNO_KAMAJI => github.com/clastix/kamaji v1.0.0
+    kubeadm v1.30.2: KUBEDYNO_KUBEADM => k8s.io/kubernetes v1.30.2
     azure-kperf v0.3.5: KUBEDYNO_AZURE_KPERF => github.com/Azure/kperf v0.3.5
     cargo-nextest 0.9.151: KUBEDYNO_CARGO_NEXTEST => cargo-nextest 0.9.151
     "#);
