@@ -1,2 +1,22 @@
-//! The driver of the Kamaji benchmark: Tenant Control Planes on one shared DataStore, their time to Ready, and what
-//! the operator costs in CPU and memory. Nothing is built yet; the README lists the document's claims.
+//! The driver of document 002: the Kamaji benchmark. Tenant Control Planes by the real operator on real DataStores: their
+//! time to Ready and to usable, and what one costs.
+
+pub mod bare;
+pub mod cost;
+mod edge;
+pub mod faults;
+mod growth;
+pub mod isolation;
+pub mod leaks;
+pub mod lifecycle;
+pub mod management;
+pub mod parameters;
+mod rig;
+mod row;
+mod sink;
+pub mod stages;
+pub mod tenant;
+pub mod usable;
+
+pub use rig::{Meddler, Scene};
+pub use row::{DISTURBED_FIXTURE, ROWS_FILE, benchmark_row, disturbed_row, parameters};

@@ -1,0 +1,281 @@
+//! Each budget can be missed: the running system is disturbed, and the verdict says so.
+//!
+//! These rows run on a cluster of their own. Their records lie in `disturbed/` of the run, apart from its results.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::Slowed;
+use futures_util::future::BoxFuture;
+use harness::judged;
+use kamaji_suite::tenant::api;
+use kamaji_suite::{Meddler, Scene, disturbed_row, isolation, lifecycle};
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use measure::Verdict;
+use record::Trial;
+use serde_json::json;
+
+async fn disturbed(row: &str, test: &str, meddler: impl Meddler) -> Trial {
+    let (row, benchmark) = disturbed_row(row, test).unwrap();
+    judged(row, async |trial| lifecycle::drive(trial, &benchmark, Some(Arc::new(meddler))).await).await.unwrap()
+}
+
+fn verdict_of(record: &Trial, metric: &str) -> Verdict {
+    let budget = record.budgets.iter().find(|budget| budget.metric == metric);
+    budget.unwrap_or_else(|| panic!("no budget on {metric}")).verdict
+}
+
+fn all_missed(record: &Trial, metrics: &[&str]) {
+    for metric in metrics {
+        assert_eq!(verdict_of(record, metric), Verdict::Fail, "{metric}: {} {:?}", record.reason, record.notes);
+    }
+}
+
+/// Nobody: the control, by which what follows is the work of the disturbance and not of the row.
+struct Nobody;
+
+impl Meddler for Nobody {
+    fn beside(&self, _: &'static str, _: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_missed_when_nobody_disturbs() {
+    let record = disturbed("tcp_disturbed", "Nobody", Nobody).await;
+    assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
+}
+
+/// Somebody who changes every tenant for no reason, so that the operator has to look again and again.
+struct Poker;
+
+impl Meddler for Poker {
+    fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let tenants = api(&scene.client, &scene.namespace);
+            let mut nth = 0_u64;
+            if phase == "leaks" {
+                return;
+            }
+            loop {
+                for tenant in &*scene.tenants {
+                    nth += 1;
+                    let patch =
+                        json!({"metadata": {"annotations": {"poked": format!("{nth}{}", "x".repeat(16 << 10))}}});
+                    tenants.patch(&tenant.name, &PatchParams::default(), &Patch::Merge(&patch)).await.ok();
+                }
+                let key = format!("/{}/poked", scene.tenants[0].schema(&scene.namespace));
+                scene.stores[0].run(&["put", &key, &"x".repeat(16 << 10)]).await.ok();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_cost_is_missed_when_the_operator_has_to_look_again() {
+    let record = disturbed("tcp_disturbed", "Poker", Poker).await;
+    let costs = [
+        "create_operator_api_requests_per_tcp",
+        "create_datastore_wal_bytes_per_tcp",
+        "create_api_requests_per_object",
+        "create_etcd_wal_bytes_per_object",
+        "steady_reconciles_per_tcp_per_minute",
+    ];
+    all_missed(&record, &costs);
+}
+
+/// Somebody who makes what tenants have, after they are gone.
+struct Intruder;
+
+impl Meddler for Intruder {
+    fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if phase != "leaks" {
+                return;
+            }
+            let schema = scene.tenants[0].schema(&scene.namespace);
+            for args in [
+                &["put", &format!("/{schema}/left"), "x"][..],
+                &["user", "add", &schema, "--no-password"],
+                &["role", "add", &schema],
+            ] {
+                scene.stores[0].run(args).await.unwrap();
+            }
+            let named = |spec: serde_json::Value| json!({"metadata": {"name": "left"}, "spec": spec});
+            make::<k8s_openapi::api::core::v1::Secret>(&scene, json!({"metadata": {"name": "left"}})).await;
+            for i in 0..4 {
+                let name = format!("left-{i}-datastore-config");
+                make::<k8s_openapi::api::core::v1::Secret>(&scene, json!({"metadata": {"name": name}})).await;
+            }
+            make::<k8s_openapi::api::core::v1::ConfigMap>(&scene, json!({"metadata": {"name": "left"}})).await;
+            make::<k8s_openapi::api::core::v1::Service>(&scene, named(json!({"ports": [{"port": 1}]}))).await;
+            let pod =
+                json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "c"}]}});
+            let spec = json!({"replicas": 0, "selector": {"matchLabels": {"a": "b"}}, "template": pod});
+            make::<k8s_openapi::api::apps::v1::Deployment>(&scene, named(spec)).await;
+        })
+    }
+}
+
+async fn make<K>(scene: &Scene, object: serde_json::Value)
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::Serialize
+        + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let object: K = serde_json::from_value(object).unwrap();
+    api.create(&PostParams::default(), &object).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_left_behind_is_found() {
+    let record = disturbed("tcp_disturbed", "Intruder", Intruder).await;
+    let kinds = [
+        "etcd_keys_left",
+        "etcd_users_left",
+        "etcd_roles_left",
+        "secrets_left",
+        "datastore_secrets_left",
+        "configmaps_left",
+        "services_left",
+        "deployments_left",
+    ];
+    all_missed(&record, &kinds);
+    assert!(
+        record.notes.iter().any(|note| note.starts_with("left behind of etcd_keys: etcd-01: /")),
+        "{:?}",
+        record.notes
+    );
+}
+
+/// Somebody who lets the operator have a quarter of its time.
+struct Brake;
+
+impl Meddler for Brake {
+    fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if phase == "create" {
+                let _slowed = Slowed::processes(vec![scene.operator], 4.0);
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_is_missed_when_the_operator_is_slow() {
+    let record = disturbed("tcp_disturbed", "Brake", Brake).await;
+    all_missed(&record, &["create_to_bare"]);
+}
+
+/// Somebody who asks the operator for its metrics all the time.
+struct Scraper;
+
+impl Meddler for Scraper {
+    fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let scrape = async || {
+                if phase != "create" {
+                    return;
+                }
+                loop {
+                    let url = scene.metrics.clone();
+                    let page = tokio::task::spawn_blocking(move || {
+                        ureq::get(url).call().ok().and_then(|page| page.into_body().read_to_vec().ok())
+                    });
+                    page.await.ok();
+                }
+            };
+            tokio::join!(scrape(), scrape(), scrape());
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cpu_is_missed_when_the_operator_has_other_things_to_do() {
+    let record = disturbed("tcp_disturbed", "Scraper", Scraper).await;
+    all_missed(&record, &["create_operator_cpu_to_bare_keys"]);
+}
+
+/// Somebody who burns the harness's own CPU.
+struct Glutton;
+
+impl Meddler for Glutton {
+    fn beside(&self, phase: &'static str, _: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if phase != "create" {
+                return;
+            }
+            loop {
+                let until = std::time::Instant::now() + Duration::from_millis(200);
+                while std::time::Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_harness_that_costs_much_is_told() {
+    let record = disturbed("tcp_disturbed", "Glutton", Glutton).await;
+    all_missed(&record, &["create_harness_cpu_share_of_operator"]);
+}
+
+/// Somebody who kills the operator.
+struct Killer;
+
+impl Meddler for Killer {
+    fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if phase == "create" {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                scene.operator.kill(Duration::from_secs(5));
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_dies_is_told_and_its_tenants_are_missing_by_name() {
+    let record = disturbed("tcp_disturbed", "Killer", Killer).await;
+    assert_eq!(record.verdict, Some(Verdict::Stalled), "{}", record.reason);
+    assert!(record.reason.contains("kamaji (pid"), "{}", record.reason);
+    all_missed(&record, &["unaccounted_objects", "component_deaths"]);
+    assert!(
+        record.phases[0].missing.iter().any(|missing| missing.name.starts_with("benchmark")),
+        "{:?}",
+        record.phases
+    );
+}
+
+/// Somebody who touches keys of the others while one tenant is deleted, and writes a key of the deleted one afterwards.
+struct Clumsy;
+
+impl Meddler for Clumsy {
+    fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if phase == "delete-one" {
+                let prefix = |i: usize| format!("/{}/", scene.tenants[i].schema(&scene.namespace));
+                scene.stores[0].run(&["put", &format!("{}touched", prefix(1)), "x"]).await.unwrap();
+                loop {
+                    scene.stores[0].run(&["put", &format!("{}left", prefix(0)), "x"]).await.ok();
+                }
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_another_tenant_that_changes_is_found() {
+    let (row, benchmark) = disturbed_row("isolation", "Clumsy").unwrap();
+    let record = judged(row, async |trial| isolation::drive(trial, &benchmark, Some(Arc::new(Clumsy))).await);
+    let record = record.await.unwrap();
+    all_missed(&record, &["keys_of_others_changed", "keys_of_deleted_left"]);
+}
