@@ -11,7 +11,7 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams
 use kube::discovery::{Scope, verbs};
 use kube::{Api, Client, Discovery};
 
-/// Kinds that are emptied or looked at at once.
+/// Kinds that are looked at at once.
 const AT_ONCE: usize = 4;
 
 /// Ends a namespace whose deletion was asked for. Returns false, and leaves it to the controller, when something in it stays.
@@ -26,13 +26,12 @@ pub(crate) async fn hasten(client: &Client, namespace: &str) -> kube::Result<boo
         .filter(|(_, has)| has.supports_operation(verbs::DELETE_COLLECTION) && has.supports_operation(verbs::LIST))
         .map(|(kind, _): (ApiResource, _)| Api::namespaced_with(client.clone(), namespace, &kind))
         .collect();
+    let held = held(kinds).await?;
     let (now, all) = (DeleteParams::background(), ListParams::default());
-    let empty = async |kind: &Api<DynamicObject>| kind.delete_collection(&now, &all).await.map(drop);
-    stream::iter(&kinds).map(empty).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-    let one = all.clone().limit(1);
-    let left = async |kind: &Api<DynamicObject>| kind.list_metadata(&one).await.map(|found| found.items.len());
-    let left: Vec<usize> = stream::iter(&kinds).map(left).buffer_unordered(AT_ONCE).try_collect().await?;
-    if left.iter().sum::<usize>() > 0 {
+    for kind in &held {
+        kind.delete_collection(&now, &all).await?;
+    }
+    if !self::held(held).await?.is_empty() {
         return Ok(false);
     }
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -41,4 +40,15 @@ pub(crate) async fn hasten(client: &Client, namespace: &str) -> kube::Result<boo
         spec.finalizers = None;
     }
     namespaces.replace_subresource("finalize", namespace, &PostParams::default(), &found).await.map(|_| true)
+}
+
+/// Those of `kinds` that have objects. Most have none, and to look is cheaper than to delete.
+async fn held(kinds: Vec<Api<DynamicObject>>) -> kube::Result<Vec<Api<DynamicObject>>> {
+    let one = ListParams::default().limit(1);
+    let look = async |kind: Api<DynamicObject>| {
+        let found = kind.list_metadata(&one).await?;
+        Ok::<_, kube::Error>((!found.items.is_empty()).then_some(kind))
+    };
+    let held: Vec<_> = stream::iter(kinds).map(look).buffer_unordered(AT_ONCE).try_collect().await?;
+    Ok(held.into_iter().flatten().collect())
 }
