@@ -132,7 +132,7 @@ pub(crate) struct RunArgs {
     /// On an existing cluster: rows may create more than 100 nodes and pods.
     #[arg(long)]
     pub(crate) allow_load: bool,
-    /// A nextest filter expression; rows outside the profile can be named too.
+    /// A nextest filter expression. When no row of the profile matches, rows outside it are taken.
     #[arg(long, value_name = "EXPR")]
     pub(crate) filter: Option<String>,
     /// Override a parameter of `parameters.toml`; may be given several times.

@@ -46,9 +46,18 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
         RunProvider::Existing => Some(Guest::arrive(ctx, args).await?),
     };
 
-    let nextest = Nextest::new(ctx, args.profile.name(), selection(&suites, args.filter.as_deref(), &[]))?;
+    let select = |excluded: &[&str], any_profile: bool| {
+        let selection = selection(&suites, args.filter.as_deref(), excluded, any_profile);
+        Nextest::new(ctx, args.profile.name(), selection)
+    };
+    let nextest = select(&[], false)?;
     nextest.build()?;
     let mut rows = nextest.rows()?;
+    // A row that is asked for by name runs whatever the profile's own filter says.
+    let any_profile = rows.is_empty() && args.filter.is_some();
+    if any_profile {
+        rows = select(&[], true)?.rows()?;
+    }
     if rows.is_empty() {
         return Err(Failure::new(Exit::NothingRan, nothing_selected(&suites, args)));
     }
@@ -104,7 +113,7 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     run_dir.write_json(&run_dir.run_json(), &run)?;
     let excluded = cannot_run.iter().map(|(row, _)| row).chain(&measured);
     let excluded: Vec<&str> = excluded.map(|row| row.test.as_str()).collect();
-    let nextest = Nextest::new(ctx, args.profile.name(), selection(&suites, args.filter.as_deref(), &excluded))?;
+    let nextest = select(&excluded, any_profile)?;
 
     let json = serde_json::to_string(&sets).unwrap_or_default();
     let env = BTreeMap::from([
@@ -202,15 +211,14 @@ fn summarise(run: &Run, run_dir: &RunDir) -> Result<(), Failure> {
 
 /// nextest's selection: the binaries that are named after the provider, without the rows that break things to show that
 /// a gate can fail; those belong to the checks of this repository. Rows in `excluded` are left out.
-fn selection(suites: &[Suite], filter: Option<&str>, excluded: &[&str]) -> Vec<String> {
+fn selection(suites: &[Suite], filter: Option<&str>, excluded: &[&str], any_profile: bool) -> Vec<String> {
     let mut args: Vec<String> = suites.iter().flat_map(|suite| ["-p".to_owned(), suite.package.clone()]).collect();
     let excluded = excluded.iter().map(|row| format!(" & not test(/(^|::|::case_[0-9]+_){row}$/)"));
     let rows = format!("binary(kwok) & not test(/^disturbed::/){}", excluded.collect::<String>());
     args.push("-E".to_owned());
-    match filter {
-        // A row that is asked for by name runs whatever the profile's own filter says.
-        Some(filter) => args.extend([format!("({rows}) & ({filter})"), "--ignore-default-filter".to_owned()]),
-        None => args.push(rows),
+    args.push(filter.map_or(rows.clone(), |filter| format!("({rows}) & ({filter})")));
+    if any_profile {
+        args.push("--ignore-default-filter".to_owned());
     }
     args
 }
