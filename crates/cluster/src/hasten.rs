@@ -26,12 +26,13 @@ pub(crate) async fn hasten(client: &Client, namespace: &str) -> kube::Result<boo
         .filter(|(_, has)| has.supports_operation(verbs::DELETE_COLLECTION) && has.supports_operation(verbs::LIST))
         .map(|(kind, _): (ApiResource, _)| Api::namespaced_with(client.clone(), namespace, &kind))
         .collect();
-    let held = held(kinds).await?;
+    let held = held(kinds.clone()).await?;
     let (now, all) = (DeleteParams::background(), ListParams::default());
     for kind in &held {
         kind.delete_collection(&now, &all).await?;
     }
-    if !self::held(held).await?.is_empty() {
+    // All of them again: something may have come into a kind that was empty.
+    if !self::held(kinds).await?.is_empty() {
         return Ok(false);
     }
     let namespaces: Api<Namespace> = Api::all(client.clone());
