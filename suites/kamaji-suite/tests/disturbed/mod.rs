@@ -47,22 +47,24 @@ async fn nothing_is_missed_when_nobody_disturbs() {
     assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
 }
 
-/// Somebody who changes every tenant for no reason, so that the operator has to look again and again.
+/// Somebody who changes what every tenant is to have, so that the operator has to look, and to write, again and again.
 struct Poker;
 
 impl Meddler for Poker {
     fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let tenants = api(&scene.client, &scene.namespace);
-            let mut nth = 0_u64;
             if phase == "leaks" {
                 return;
             }
-            loop {
+            for round in 1_u64.. {
                 for tenant in &*scene.tenants {
-                    nth += 1;
-                    let patch =
-                        json!({"metadata": {"annotations": {"poked": format!("{nth}{}", "x".repeat(16 << 10))}}});
+                    let annotations = json!({"annotations": {"poked": format!("{round}{}", "x".repeat(16 << 10))}});
+                    let also = json!({"additionalMetadata": annotations});
+                    let parts = json!({"deployment": also, "service": also});
+                    // What changes without end is never made, because a tenant's status conflicts each time.
+                    let spec = if round <= 40 { json!({"controlPlane": parts}) } else { json!({}) };
+                    let patch = json!({"metadata": annotations, "spec": spec});
                     tenants.patch(&tenant.name, &PatchParams::default(), &Patch::Merge(&patch)).await.ok();
                 }
                 let key = format!("/{}/poked", scene.tenants[0].schema(&scene.namespace));
