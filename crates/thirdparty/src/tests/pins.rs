@@ -34,6 +34,7 @@ fn pins_parse() {
     spiderpool-controller v1.2.2: KUBEDYNO_SPIDERPOOL_CONTROLLER => github.com/spidernet-io/spiderpool v1.2.2
     kamaji v1.0.0: KUBEDYNO_KAMAJI => github.com/clastix/kamaji v1.0.0
     kubeadm v1.30.2: KUBEDYNO_KUBEADM => k8s.io/kubernetes v1.30.2
+    registry v3.1.2: KUBEDYNO_REGISTRY => github.com/distribution/distribution/v3 v3.1.2
     azure-kperf v0.3.5: KUBEDYNO_AZURE_KPERF => github.com/Azure/kperf v0.3.5
     cargo-nextest 0.9.151: KUBEDYNO_CARGO_NEXTEST => cargo-nextest 0.9.151
     "#);
@@ -50,7 +51,8 @@ fn releases_are_where_the_projects_publish_them() {
         {
             let url = Platform::host().fill(template);
             assert!(!url.contains(['{', '}']), "{url}");
-            urls.push(url.replace(&platform, "OS-ARCH").replace(&platform.replace('-', "/"), "OS/ARCH"));
+            let hide = |url: String, by: &str| url.replace(&platform.replace('-', by), &format!("OS{by}ARCH"));
+            urls.push(["-", "/", "_"].into_iter().fold(url, hide));
         }
     }
     urls.dedup();
@@ -74,6 +76,9 @@ fn releases_are_where_the_projects_publish_them() {
     https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kubectl.sha256
     https://github.com/kubernetes-sigs/kwok/releases/download/v0.8.0/kwok-OS-ARCH
     https://github.com/kubernetes-sigs/kwok/releases/download/v0.8.0/kwokctl-OS-ARCH
+    https://github.com/distribution/distribution/releases/download/v3.1.2/registry_3.1.2_OS_ARCH.tar.gz
+    https://github.com/distribution/distribution/releases/download/v3.1.2/registry_3.1.2_OS_ARCH.tar.gz.sha256
+    registry
     "#);
 }
 
