@@ -1,5 +1,7 @@
 //! `cargo xtask doctor`: what this machine has and lacks, each lack with its fix.
 
+mod kind;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -23,22 +25,28 @@ struct Finding {
 
 pub(crate) fn doctor(ctx: &Ctx) -> Result<Exit, Failure> {
     let findings = examine(ctx);
+    print(&show(&findings));
+    let lacks = findings.iter().filter(|finding| finding.found.is_err()).count();
+    print(&match lacks {
+        0 => "\nthe kwok provider can run here".to_owned(),
+        n => format!("\nthe kwok provider cannot run here: {n} thing(s) are missing"),
+    });
+    print("\nthe kind provider is not built yet; beside the above it will need:");
+    print(&show(&kind::examine()));
+    Ok(if lacks == 0 { Exit::Ok } else { Exit::Environment })
+}
+
+fn show(findings: &[Finding]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    for finding in &findings {
+    for finding in findings {
         let (mark, text) = match &finding.found {
             Ok(text) => ("ok", text.clone()),
             Err(text) => ("LACKS", format!("{text}; {}", finding.fix)),
         };
         table.add_row([mark.to_owned(), finding.what.to_owned(), text]);
     }
-    print(&table.trim_fmt());
-    let lacks = findings.iter().filter(|finding| finding.found.is_err()).count();
-    print(&match lacks {
-        0 => "\nthe kwok provider can run here; the kind provider is not built yet".to_owned(),
-        n => format!("\nthe kwok provider cannot run here: {n} thing(s) are missing"),
-    });
-    Ok(if lacks == 0 { Exit::Ok } else { Exit::Environment })
+    table.trim_fmt()
 }
 
 /// What `doctor` says of the things that are missing; printed after an environment error.
