@@ -14,6 +14,7 @@ use thirdparty::Program;
 
 use crate::descriptor::{Component, Descriptor, ProgramUsed, SCHEMA};
 use crate::error::{Error, Result};
+use crate::ports::free_ports;
 use crate::process::{self, Process, State};
 use crate::provider::Provider;
 use crate::settings::Settings;
@@ -30,6 +31,16 @@ pub const PROGRAMS: [&str; 9] = [
     "kubectl",
     "kwok",
     "kwokctl",
+];
+
+/// kwokctl's names of the ports that a cluster has.
+const PORTS: [&str; 6] = [
+    "etcdPort",
+    "etcdPeerPort",
+    "kubeApiserverPort",
+    "kubeControllerManagerPort",
+    "kubeSchedulerPort",
+    "kwokControllerPort",
 ];
 
 const COMPONENTS: [&str; 5] =
@@ -76,7 +87,8 @@ impl Kwok {
         Self::new(BTreeMap::new(), Settings::default())
     }
 
-    /// kwokctl's configuration for these programs and settings. JSON, which is YAML.
+    /// kwokctl's configuration for these programs and settings, without the ports, which differ from one cluster to the
+    /// next. JSON, which is YAML.
     pub fn config(&self) -> serde_json::Value {
         let path = |name: &str| self.path(name).display().to_string();
         let patches: Vec<_> = COMPONENTS
@@ -162,7 +174,7 @@ impl Provider for Kwok {
 
     fn create(&self, name: &str, directory: &Path, shell: &Shell) -> Result<Option<Descriptor>> {
         let config = directory.join("kwokctl.yaml");
-        let text = serde_json::to_vec_pretty(&self.config()).unwrap_or_default();
+        let text = serde_json::to_vec_pretty(&with_ports(self.config())?).unwrap_or_default();
         shell.make_dir(directory)?;
         shell.write(&config, &text)?;
         let (config, kubeconfig) = (config.display().to_string(), kubeconfig(directory).display().to_string());
@@ -250,6 +262,13 @@ pub(crate) fn delay_stage(
         return Err(Error::Failed(format!("{}: no stage `{stage}` without a delay", path.display())));
     }
     shell.write(&path, text.replacen(&head, &delay, 1).as_bytes())
+}
+
+fn with_ports(mut config: serde_json::Value) -> Result<serde_json::Value> {
+    for (name, port) in PORTS.iter().zip(free_ports(PORTS.len() as u16)?) {
+        config["options"][*name] = json!(port);
+    }
+    Ok(config)
 }
 
 fn kwokctl(program: &Path, args: &[&str], directory: &Path, shell: &Shell) -> Result<()> {

@@ -19,6 +19,7 @@ mod kwok;
 mod lease;
 mod needs;
 mod nodes;
+mod ports;
 mod preflight;
 mod process;
 mod provider;
