@@ -12,7 +12,7 @@ use kube::discovery::{Scope, verbs};
 use kube::{Api, Client, Discovery};
 
 /// Kinds that are looked at at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 16;
 
 /// Ends a namespace whose deletion was asked for. Returns false, and leaves it to the controller, when something in it stays.
 ///

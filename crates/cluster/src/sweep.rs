@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
@@ -23,6 +24,9 @@ pub const TEST_LABEL: &str = "kubedyno.io/test";
 /// Label of the namespaces and nodes that a trial makes: the state directory that sweeps them when their run is dead. On
 /// a cluster of others, what carries another owner belongs to somebody else's run.
 pub const OWNER_LABEL: &str = "kubedyno.io/owner";
+
+/// Pods that are deleted at once.
+const AT_ONCE: usize = 16;
 
 /// How long namespaces and nodes may take to go.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -139,14 +143,15 @@ async fn empty(client: &Client, namespace: &str) -> Result<()> {
     let replica_sets: Api<ReplicaSet> = Api::namespaced(client.clone(), namespace);
     replica_sets.delete_collection(&DeleteParams::background(), &all).await.map_err(what())?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let started = tokio::time::Instant::now();
-    loop {
-        // The apiserver deletes one after the other and gives up after a minute: thousands of pods take several calls.
-        match pods.delete_collection(&DeleteParams::background().grace_period(0), &all).await {
-            Err(kube::Error::Api(status)) if status.code == 504 && started.elapsed() < PATIENCE => {}
-            other => return other.map(drop).map_err(what()),
-        }
-    }
+    let found = pods.list_metadata(&all).await.map_err(what())?.items;
+    let now = DeleteParams::background().grace_period(0);
+    let names = found.iter().filter_map(|pod| pod.metadata.name.as_deref());
+    // The apiserver's own deletion of a collection is one after the other, and gives up after a minute.
+    let gone = stream::iter(names).map(async |name| match pods.delete(name, &now).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop).map_err(what()),
+    });
+    gone.buffer_unordered(AT_ONCE).try_collect().await
 }
 
 /// Removes temporary files directly in `directory` that nobody has touched for a minute; returns how many there were.

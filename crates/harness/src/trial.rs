@@ -315,7 +315,7 @@ impl Trial {
                     if let Err(error) = acted {
                         let now = self.clock.elapsed();
                         if let Some((_, _, progress)) = &self.current {
-                            let end = progress.interrupt(&error.to_string(), now);
+                            let end = progress.interrupt(&error.to_string(), error.verdict(), now);
                             self.end_phase(&end).await?;
                         }
                         return Err(error);
@@ -409,8 +409,8 @@ impl Trial {
     }
 
     async fn finish(mut self, outcome: Result<()>, budgets: &Budgets) -> Result<record::Trial> {
-        if let (Some((_, _, progress)), Err(Error::Phase { end, .. })) = (&self.current, &outcome) {
-            let end = progress.interrupt(end, self.clock.elapsed());
+        if let (Some((_, _, progress)), Err(Error::Phase { end, verdict, .. })) = (&self.current, &outcome) {
+            let end = progress.interrupt(end, *verdict, self.clock.elapsed());
             self.end_phase(&end).await?;
         }
         self.record.notes.extend(self.injections.finish().await);

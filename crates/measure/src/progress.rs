@@ -59,10 +59,10 @@ impl Progress {
         }
     }
 
-    /// The end of a phase that was cut short at `now` for `cause`.
-    pub fn interrupt(&self, cause: &str, now: Duration) -> End {
+    /// The end of a phase that was cut short at `now` for `cause`, which makes its trial's verdict `verdict`.
+    pub fn interrupt(&self, cause: &str, verdict: Verdict, now: Duration) -> End {
         let took = now.saturating_sub(self.started);
-        End::Interrupted { done: self.done, total: self.total, took, cause: cause.to_owned() }
+        End::Interrupted { done: self.done, total: self.total, took, cause: cause.to_owned(), verdict }
     }
 }
 
@@ -92,7 +92,7 @@ pub enum End {
         /// From the start of the phase.
         took: Duration,
     },
-    /// Cut short from outside.
+    /// Cut short: by a signal, or because what it asked for was refused.
     Interrupted {
         /// Objects that got there.
         done: usize,
@@ -102,6 +102,8 @@ pub enum End {
         took: Duration,
         /// By what.
         cause: String,
+        /// What that makes of the trial.
+        verdict: Verdict,
     },
 }
 
@@ -120,7 +122,7 @@ impl End {
             Self::Complete { .. } => None,
             Self::Stalled { .. } => Some(Verdict::Stalled),
             Self::TimedOut { .. } => Some(Verdict::Timeout),
-            Self::Interrupted { .. } => Some(Verdict::Invalid),
+            Self::Interrupted { verdict, .. } => Some(*verdict),
         }
     }
 }
@@ -133,7 +135,7 @@ impl fmt::Display for End {
                 write!(f, "stalled at {done}/{total} after {}", human(*progress_until))
             }
             Self::TimedOut { done, total, took } => write!(f, "timeout at {done}/{total} after {}", human(*took)),
-            Self::Interrupted { done, total, took, cause } => {
+            Self::Interrupted { done, total, took, cause, .. } => {
                 write!(f, "{cause} at {done}/{total} after {}", human(*took))
             }
         }
@@ -183,5 +185,13 @@ mod tests {
     fn nothing_to_do_is_complete_at_once() {
         let mut progress = Progress::start(RULE, 0, secs(3));
         assert_eq!(progress.update(0, 0, secs(3)), Some(End::Complete { took: secs(0) }));
+    }
+
+    #[test]
+    fn what_cuts_a_phase_short_says_what_that_makes_of_the_trial() {
+        let progress = Progress::start(RULE, 3, Duration::ZERO);
+        let refused = progress.interrupt("refused", Verdict::NoData, Duration::from_millis(20));
+        assert_eq!(refused.verdict(), Some(Verdict::NoData));
+        assert_eq!(refused.to_string(), "refused at 0/3 after 20ms");
     }
 }
