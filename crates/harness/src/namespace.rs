@@ -10,6 +10,10 @@ use kube::{Api, Client};
 
 use crate::error::{Error, Result};
 
+/// How long the controller manager may take to see a namespace. After its apiserver was away it watches again only after a
+/// pause that has grown meanwhile, to a minute at most (`defaultBackoffMax` in client-go's `reflector.go`, with its jitter).
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// `kd-<row>-<end of the run id>-<pid>`, at most 63 characters of a DNS label. No two trials share a name: for 30 s after
 /// a namespace is gone, the apiserver reads it afresh for every request in one of the same name, which doubled the
 /// requests of a pod.
@@ -35,13 +39,14 @@ pub(crate) async fn make(client: &Client, name: &str, labels: BTreeMap<String, S
         .map_err(Error::api(format!("cannot create namespace {name}")))?;
     // Pods are refused until the controller manager has made the namespace's service account.
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + PATIENCE;
     loop {
         match accounts.get_opt("default").await {
             Ok(Some(_)) => return Ok(()),
             Ok(None) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(20)).await,
             Ok(None) => {
-                let message = "the controller manager made no service account within 30 s".to_owned();
+                let within = PATIENCE.as_secs();
+                let message = format!("the controller manager made no service account within {within} s");
                 return Err(Error::Environment(message));
             }
             Err(error) => return Err(Error::api("cannot read the service account")(error)),
