@@ -95,6 +95,9 @@ pub(crate) enum FixtureVerb {
         /// Another cluster than the shared one, for rows that break things; its variable carries the name too.
         #[arg(long)]
         name: Option<String>,
+        /// Service addresses, for a cluster of its own that has few.
+        #[arg(long, value_name = "CIDR", requires = "name", value_parser = cluster::cidr)]
+        service_range: Option<String>,
     },
     /// Get programs of a system under test, and tell nextest where they and their manifests are.
     Programs {

@@ -15,9 +15,23 @@ use crate::{fault, gc};
 pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failure> {
     let fixtures = ctx.fixtures();
     match args.verb {
-        ClusterVerb::Up { name, nodes, node_cpu, node_memory_gib, node_max_pods, dry_run, json, provider: _ } => {
+        ClusterVerb::Up {
+            name,
+            nodes,
+            node_cpu,
+            node_memory_gib,
+            node_max_pods,
+            service_range,
+            dry_run,
+            json,
+            provider: _,
+        } => {
             let shape = NodeShape { cpu: node_cpu, memory_gib: node_memory_gib, max_pods: node_max_pods };
-            up(ctx, &UpRequest { name, nodes, shape }, dry_run, json).await
+            let mut provider = if dry_run { dry_provider(ctx)? } else { ctx.kwok()? };
+            if let Some(range) = service_range {
+                provider = provider.with_service_range(range);
+            }
+            up(ctx, &provider, &UpRequest { name, nodes, shape }, dry_run, json).await
         }
         ClusterVerb::Down { name, force, dry_run } => {
             let shell = shell(dry_run);
@@ -57,12 +71,11 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
     }
 }
 
-async fn up(ctx: &Ctx, request: &UpRequest, dry_run: bool, json: bool) -> Result<Exit, Failure> {
+async fn up(ctx: &Ctx, provider: &Kwok, request: &UpRequest, dry_run: bool, json: bool) -> Result<Exit, Failure> {
     let started = Instant::now();
     let shell = shell(dry_run);
-    let provider = if dry_run { dry_provider(ctx)? } else { ctx.kwok()? };
     let fixtures = ctx.fixtures();
-    let up = fixtures.up(&provider, request, &shell, &say).await?;
+    let up = fixtures.up(provider, request, &shell, &say).await?;
     if dry_run {
         return done(&shell, "");
     }

@@ -21,19 +21,25 @@ pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failu
         return Err(Failure::usage("a test must not make its fixture: nextest's setup script does that"));
     }
     match &args.verb {
-        FixtureVerb::Ensure { provider: _, name } => ensure(ctx, name.as_ref()).await?,
+        FixtureVerb::Ensure { provider: _, name, service_range } => {
+            ensure(ctx, name.as_ref(), service_range.as_ref()).await?;
+        }
         FixtureVerb::Programs { names } => programs(ctx, names)?,
     }
     Ok(Exit::Ok)
 }
 
-async fn ensure(ctx: &Ctx, name: Option<&String>) -> Result<(), Failure> {
+async fn ensure(ctx: &Ctx, name: Option<&String>, service_range: Option<&String>) -> Result<(), Failure> {
     let shared = || std::env::var(CLUSTER).unwrap_or_else(|_| "default".to_owned());
     let request = UpRequest { name: name.cloned().unwrap_or_else(shared), nodes: 0, shape: NodeShape::default() };
     let fixtures = ctx.fixtures();
     // `cargo xtask run --provider existing` names a cluster of others, and needs none of our programs.
     if !fixtures.descriptor(&request.name).is_ok_and(|descriptor| descriptor.is_existing()) {
-        fixtures.up(&ctx.kwok()?, &request, &cluster::Shell::real(), &say).await?;
+        let mut kwok = ctx.kwok()?;
+        if let Some(range) = service_range {
+            kwok = kwok.with_service_range(range.clone());
+        }
+        fixtures.up(&kwok, &request, &cluster::Shell::real(), &say).await?;
     }
     let suffix = name.map_or(String::new(), |name| format!("_{}", name.to_uppercase().replace('-', "_")));
     let descriptor = fixtures.descriptor_path(&request.name);

@@ -87,6 +87,13 @@ impl Kwok {
         Self::new(BTreeMap::new(), Settings::default())
     }
 
+    /// The same with another range of Service addresses, as the apiserver's `--service-cluster-ip-range` has it.
+    #[must_use]
+    pub fn with_service_range(mut self, range: String) -> Self {
+        self.settings.service_cluster_ip_range = range;
+        self
+    }
+
     /// kwokctl's configuration for these programs and settings, without the ports, which differ from one cluster to the
     /// next. JSON, which is YAML.
     pub fn config(&self) -> serde_json::Value {

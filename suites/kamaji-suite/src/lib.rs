@@ -11,6 +11,7 @@ pub mod leaks;
 pub mod lifecycle;
 pub mod management;
 pub mod parameters;
+mod pkcs8;
 mod rig;
 mod row;
 mod sink;
@@ -19,4 +20,4 @@ pub mod tenant;
 pub mod usable;
 
 pub use rig::{Meddler, Scene};
-pub use row::{DISTURBED_FIXTURE, ROWS_FILE, benchmark_row, disturbed_row, parameters};
+pub use row::{DISTURBED_FIXTURE, ROWS_FILE, benchmark_row, disturbed_row, narrow_row, parameters};

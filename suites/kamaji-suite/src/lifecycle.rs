@@ -4,6 +4,8 @@
 mod change;
 pub(crate) mod create;
 pub(crate) mod delete;
+mod expired;
+mod renew;
 mod restart;
 mod wait;
 
@@ -47,7 +49,8 @@ async fn phases(trial: &mut Trial, rig: &mut Rig) -> Result<()> {
     for step in rig.row.steps.clone() {
         match step {
             Step::Restart => restart::restart(trial, rig).await?,
-            Step::Rotate => change::rotate(trial, rig).await?,
+            Step::Rotate => renew::rotate(trial, rig).await?,
+            Step::Expire => renew::expire(trial, rig).await?,
             Step::Upgrade => change::upgrade(trial, rig).await?,
             Step::Sleep => change::sleep(trial, rig).await?,
         }

@@ -27,6 +27,8 @@ pub enum Step {
     Restart,
     /// One certificate of each is taken away.
     Rotate,
+    /// The time of one certificate of each is over.
+    Expire,
     /// Another version is asked for.
     Upgrade,
     /// They are scaled to 0 and back.

@@ -8,6 +8,8 @@ use crate::parameters::Benchmark;
 
 /// Variable with the descriptor of the cluster that disturbed rows have to themselves.
 pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
+/// Variable with the descriptor of a cluster that has few Service addresses.
+const NARROW_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_NARROW";
 /// The name of the parameters' file in messages.
 pub const ROWS_FILE: &str = "suites/kamaji-suite/parameters.toml";
 const PARAMETERS: &str = include_str!("../parameters.toml");
@@ -54,6 +56,14 @@ pub fn benchmark_row(test: &str) -> Result<(Row, Benchmark), Error> {
 /// As [`benchmark_row`].
 pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, Benchmark), Error> {
     self::row(row, DISTURBED_FIXTURE, Some(format!("disturbed/{test}")))
+}
+
+/// The same on a cluster that has few Service addresses.
+///
+/// # Errors
+/// As [`benchmark_row`].
+pub fn narrow_row(row: &str, test: &str) -> Result<(Row, Benchmark), Error> {
+    self::row(row, NARROW_FIXTURE, Some(format!("disturbed/{test}")))
 }
 
 fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Benchmark), Error> {

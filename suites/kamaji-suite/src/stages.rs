@@ -18,6 +18,8 @@ pub const TENANT: &[&str] = &[
     "reconciled again",
     "rotation asked",
     "rotated",
+    "expired",
+    "renewed",
     "upgrade asked",
     "upgraded",
     "sleep asked",
@@ -56,19 +58,23 @@ pub const RECONCILED_AGAIN: Stage = 11;
 pub const ROTATION_ASKED: Stage = 12;
 /// It has another one, and its Deployment is rolled out with it.
 pub const ROTATED: Stage = 13;
+/// The time of a certificate of it was over.
+pub const EXPIRED: Stage = 14;
+/// It has another one, and its Deployment is rolled out with it.
+pub const RENEWED: Stage = 15;
 /// Another version was asked for.
-pub const UPGRADE_ASKED: Stage = 14;
+pub const UPGRADE_ASKED: Stage = 16;
 /// Its status says Ready at that version.
-pub const UPGRADED: Stage = 15;
+pub const UPGRADED: Stage = 17;
 /// No replicas were asked for.
-pub const SLEEP_ASKED: Stage = 16;
+pub const SLEEP_ASKED: Stage = 18;
 /// It has none.
-pub const ASLEEP: Stage = 17;
+pub const ASLEEP: Stage = 19;
 /// Its replicas were asked for again.
-pub const WAKE_ASKED: Stage = 18;
+pub const WAKE_ASKED: Stage = 20;
 /// It has them.
-pub const AWAKE: Stage = 19;
+pub const AWAKE: Stage = 21;
 /// Its deletion was asked for.
-pub const DELETE_ASKED: Stage = 20;
+pub const DELETE_ASKED: Stage = 22;
 /// Its object is gone.
-pub const GONE: Stage = 21;
+pub const GONE: Stage = 23;

@@ -34,6 +34,9 @@ pub(crate) enum ClusterVerb {
         /// Pods that fit on a node.
         #[arg(long, default_value_t = 110)]
         node_max_pods: u32,
+        /// Service addresses, instead of 10.96.0.0/16.
+        #[arg(long, value_name = "CIDR", value_parser = cidr)]
+        service_range: Option<String>,
         /// Print the transcript and do nothing.
         #[arg(long)]
         dry_run: bool,
@@ -182,4 +185,41 @@ pub(crate) struct AccessArgs {
     /// Its context; the current one when not given.
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
+}
+
+/// Addresses in the form that the apiserver reads: it wants a network, and at most 20 bits of hosts.
+pub(crate) fn cidr(text: &str) -> Result<String, String> {
+    let form = || "not of the form 10.96.0.0/16".to_owned();
+    let (address, bits) = text.split_once('/').ok_or_else(form)?;
+    let address: std::net::Ipv4Addr = address.parse().map_err(|_| form())?;
+    let bits: u32 = bits.parse().map_err(|_| form())?;
+    if !(12..=30).contains(&bits) {
+        return Err("the apiserver takes networks from /12 to /30".to_owned());
+    }
+    match u32::from(address) & (u32::MAX >> bits) {
+        0 => Ok(text.to_owned()),
+        _ => Err(format!("{address} is no network of /{bits}: its last {} bits have to be 0", 32 - bits)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::usual("10.96.0.0/16", None)]
+    #[case::narrow("10.97.0.0/28", None)]
+    #[case::no_length("10.96.0.0", Some("form"))]
+    #[case::no_address("10.96/16", Some("form"))]
+    #[case::a_host("10.96.0.1/16", Some("last 16 bits"))]
+    #[case::too_wide("10.0.0.0/8", Some("/12 to /30"))]
+    fn a_range_of_services_is_a_network(#[case] text: &str, #[case] wrong: Option<&str>) {
+        match (cidr(text), wrong) {
+            (Ok(range), None) => assert_eq!(range, text),
+            (Err(said), Some(wrong)) => assert!(said.contains(wrong), "{said}"),
+            (result, _) => panic!("{result:?}"),
+        }
+    }
 }

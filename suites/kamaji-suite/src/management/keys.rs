@@ -6,14 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use cluster::Shell;
 use harness::{Error, Program};
 use k8s_openapi::ByteString;
 use tokio::process::Command;
 
 use crate::cost::children_cpu_s;
+use crate::pkcs8;
 
 /// kubeadm wants an address for what it signs, and asks the routing table for one when it is loopback's. This is of the
 /// block for documentation (RFC 5737): nobody dials it.
@@ -23,10 +22,6 @@ const ADVERTISED: &str = "192.0.2.1";
 const KEYS_OF_TENANT: u32 = 13;
 /// RSA keys that `certs all` and `kubeconfig all` make: 11 and 5.
 const KEYS_OF_KUBEADM: u32 = 16;
-
-/// What PKCS#8 says before the key itself: version 0, and an RSA key without parameters (RFC 5208, RFC 8017).
-const RSA: &[u8] =
-    &[0x02, 0x01, 0x00, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
 
 /// Where the keys of a trial lie, and who makes them.
 #[derive(Clone, Debug)]
@@ -76,13 +71,8 @@ impl Keys {
 
     /// The authority's key as PKCS#8, which is what most other tools write.
     pub(super) fn authority_key_as_pkcs8(&self) -> Result<ByteString, Error> {
-        let pkcs1 = self.content("etcd/ca.key")?;
-        let text = String::from_utf8_lossy(&pkcs1.0).into_owned();
-        let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
-        let no_key = |error| Error::Environment(format!("etcd/ca.key is no PEM: {error}"));
-        let key = STANDARD.decode(body).map_err(no_key)?;
-        let body = STANDARD.encode(der(0x30, &[RSA, &der(0x04, &key)].concat()));
-        Ok(ByteString(format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n").into_bytes()))
+        let not = |why| Error::Environment(format!("etcd/ca.key {why}"));
+        pkcs8::of_pkcs1(&self.content("etcd/ca.key")?.0).map(|pem| ByteString(pem.into_bytes())).map_err(not)
     }
 
     /// Makes as many keys as `tenants` have, one after the other, and says what those of one cost.
@@ -117,12 +107,6 @@ impl Keys {
             false => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
         }
     }
-}
-
-/// A value in DER, with a length of two bytes: keys are longer than 127 bytes and shorter than 64 KiB.
-fn der(tag: u8, value: &[u8]) -> Vec<u8> {
-    let length = (value.len() as u16).to_be_bytes();
-    [&[tag, 0x82, length[0], length[1]], value].concat()
 }
 
 /// A version that it may not look up, a runtime socket that it may not look for, and etcd on loopback.

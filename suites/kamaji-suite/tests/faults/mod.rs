@@ -4,8 +4,8 @@
 //! They run on the cluster that may be broken: `cargo nextest run -p kamaji-suite --profile nightly`.
 
 use harness::judged;
-use kamaji_suite::disturbed_row;
 use kamaji_suite::faults::{self, Fault, Request};
+use kamaji_suite::{disturbed_row, lifecycle, narrow_row};
 use measure::Verdict;
 use record::Trial;
 use rstest::rstest;
@@ -48,6 +48,26 @@ async fn a_key_that_the_operator_cannot_read_is_named() {
     let record = faulted("tcp_fault_pkcs8", "key_in_pkcs8", Fault::None).await;
     assert_eq!(record.verdict, Some(Verdict::Stalled), "{}", record.reason);
     assert!(record.reason.contains("private key"), "{}", record.reason);
+    nothing_left(&record);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_has_expired_is_made_anew() {
+    let (row, benchmark) = disturbed_row("tcp_fault_expired", "certificate_expired").unwrap();
+    let record = judged(row, async |trial| lifecycle::drive(trial, &benchmark, None).await).await.unwrap();
+    let renewed = record.phases.iter().find(|phase| phase.name == "expire").unwrap();
+    assert!(renewed.verdict.is_none() && renewed.done == 3, "{}", record.reason);
+    nothing_left(&record);
+}
+
+/// The tenants that got an address are Ready; the others wait for ever, and nothing is busy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_service_range_stalls_tenants_and_the_verdict_says_why() {
+    let (row, benchmark) = narrow_row("tcp_fault_narrow", "service_range_full").unwrap();
+    let record = judged(row, async |trial| faults::drive(trial, &benchmark, Fault::None).await).await.unwrap();
+    assert_eq!(record.verdict, Some(Verdict::Stalled), "{}", record.reason);
+    assert!(record.reason.contains("create: stalled at 13/20"), "{}", record.reason);
+    assert!(record.reason.contains("range is full"), "{}", record.reason);
     nothing_left(&record);
 }
 
