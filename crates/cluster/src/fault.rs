@@ -81,12 +81,32 @@ impl Faults {
         if process.state() != State::Dead {
             process.kill(DIES_WITHIN);
         }
+        self.start_what_is_dead(&descriptor, format!("{component} ({process}) was restarted"))?;
+        Ok(self.find(component)?.1)
+    }
+
+    /// Starts every component that is dead, as a kubelet would, and names them. Some end by themselves: a leader that cannot
+    /// renew its Lease for 10 s does.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn revive(&self, say: &dyn Fn(&str)) -> Result<Vec<String>> {
+        let _lock = self.fixtures.lock(&self.cluster, say)?;
+        let descriptor = self.fixtures.descriptor(&self.cluster)?;
+        let dead = descriptor.components.iter().filter(|component| component.process.state() == State::Dead);
+        let dead: Vec<String> = dead.map(|component| component.name.clone()).collect();
+        if !dead.is_empty() {
+            self.start_what_is_dead(&descriptor, format!("{} had ended and was started", dead.join(", ")))?;
+        }
+        Ok(dead)
+    }
+
+    fn start_what_is_dead(&self, descriptor: &Descriptor, why: String) -> Result<()> {
         let shell = Shell::real();
         let directory = self.fixtures.directory(&self.cluster);
-        let mut restarted = Kwok::without_programs().restart(&descriptor, &directory, &shell)?;
-        restarted.repairs.push(format!("{component} ({process}) was restarted"));
-        restarted.write(&self.fixtures.descriptor_path(&self.cluster), &shell)?;
-        Ok(self.find(component)?.1)
+        let mut restarted = Kwok::without_programs().restart(descriptor, &directory, &shell)?;
+        restarted.repairs.push(why);
+        restarted.write(&self.fixtures.descriptor_path(&self.cluster), &shell)
     }
 
     /// Lets no file of a component grow: every write beyond what is there fails, as on a full disk. (The kernel answers

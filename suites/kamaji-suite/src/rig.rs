@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cluster::{RUN_LABEL, remove_extensions};
 use futures_util::future::BoxFuture;
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::edge::{Edge, Spent};
 use crate::growth::Growth;
 use crate::leaks::{Holdings, told};
-use crate::management::{Etcdctl, Management};
+use crate::management::{Etcdctl, Figures, Management};
 use crate::parameters::Benchmark;
 use crate::sink::{Asked, TenantSink, Wanted};
 use crate::stages::TENANT;
@@ -22,7 +22,9 @@ use crate::tenant::{GROUP, Tenant, tenants};
 use crate::usable::{Proxy, TenantApiserver};
 
 /// How often what was left behind is looked for.
-const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(1);
+/// How long an operator may take to come to rest after its start.
+const AT_REST_WITHIN: Duration = Duration::from_secs(10);
 
 /// How the Secret of a tenant is called whose finalizer Kamaji v1.0.0 can forget: it takes the tenant's own finalizer off first,
 /// and does not try again when the garbage collector has touched the Secret in between
@@ -80,6 +82,7 @@ pub(crate) struct Rig {
     pub(crate) spent: Spent,
     pub(crate) growth: Growth,
     before: Holdings,
+    operator_before: Option<Figures>,
     meddler: Option<Arc<dyn Meddler>>,
 }
 
@@ -108,6 +111,7 @@ impl Rig {
         let sink = TenantSink { account: account.clone(), cohorts, asked: Arc::clone(&asked) };
         trial.watch("tenants", &account, WatchSpec { path, selector, tamper: None }, sink).await?;
         let before = Holdings::now(trial.client(), trial.namespace(), &management.datastores).await?;
+        let operator_before = management.operator.figures_at_rest(AT_REST_WITHIN).await;
         Ok(Self {
             row: row.clone(),
             management,
@@ -125,6 +129,7 @@ impl Rig {
             spent: Spent::default(),
             growth: Growth::default(),
             before,
+            operator_before,
             meddler,
         })
     }
@@ -195,6 +200,7 @@ impl Rig {
             tokio::time::sleep(LOOK).await;
         };
         trial.metric("gone_within_s", began.elapsed().as_secs_f64());
+        self.operator_leaks(trial).await;
         for (what, names) in &left {
             trial.metric(&format!("{what}_left"), names.len() as f64);
             if !names.is_empty() {
@@ -202,6 +208,22 @@ impl Rig {
             }
         }
         Ok(())
+    }
+
+    /// What the operator still has of its tenants, beyond what it had before the first. Where it was started again to delete
+    /// them, that is another process, and says nothing of the first.
+    async fn operator_leaks(&self, trial: &mut Trial) {
+        let patience = Duration::from_secs(self.row.leaks_within_s);
+        let now = self.management.operator.figures_at_rest(patience).await;
+        let (Some(was), Some(is)) = (&self.operator_before, &now) else { return };
+        for gauge in ["goroutines", "fds"] {
+            if let (Some(was), Some(is)) = (was.get(gauge), is.get(gauge)) {
+                trial.metric(&format!("operator_{gauge}_left"), (is - was).max(0.0));
+            }
+        }
+        if let (Some(was), Some(is)) = (was.get("rss_bytes"), is.get("rss_bytes")) {
+            trial.metric("operator_mib_left", (is - was).max(0.0) / f64::from(1 << 20));
+        }
     }
 
     /// What the tenants hold now, beyond what was there before them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use cluster::{Component, Shell};
 use harness::{Error, Launch, Service, Supervisor};
@@ -16,6 +17,8 @@ use super::{free_port, wait_until};
 const TAIL: u64 = 1 << 20;
 /// Characters of a complaint that are quoted.
 const QUOTED: usize = 300;
+/// How long it has to do nothing new to be at rest.
+const REST: Duration = Duration::from_secs(1);
 /// What it says of a tenant that it has nothing more to do for.
 const RECONCILED: &str = " has been reconciled";
 
@@ -88,6 +91,21 @@ impl Operator {
     /// What it has counted; none when it does not answer.
     pub async fn figures(&self) -> Option<Figures> {
         Figures::read(self.metrics.clone(), self.apiserver.clone()).await
+    }
+
+    /// The same once it has come to rest, with as many goroutines in one look as in the one before; or as it is after
+    /// `patience`.
+    pub async fn figures_at_rest(&self, patience: Duration) -> Option<Figures> {
+        let began = Instant::now();
+        let mut before = self.figures().await?;
+        loop {
+            tokio::time::sleep(REST).await;
+            let now = self.figures().await?;
+            if now.get("goroutines") == before.get("goroutines") || began.elapsed() > patience {
+                return Some(now);
+            }
+            before = now;
+        }
     }
 
     /// The error that it told of most often in the end of its log, in its own words.

@@ -117,8 +117,22 @@ impl Meddler for Intruder {
                 json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "c"}]}});
             let spec = json!({"replicas": 0, "selector": {"matchLabels": {"a": "b"}}, "template": pod});
             make::<k8s_openapi::api::apps::v1::Deployment>(&scene, named(spec)).await;
+            hold_connections(&scene.metrics, 100).await;
         })
     }
+}
+
+/// Opens connections to the operator and leaves them open: each is a goroutine and a descriptor of it.
+async fn hold_connections(url: &str, count: usize) {
+    let address = url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    let mut held = Vec::new();
+    for _ in 0..count {
+        held.push(tokio::net::TcpStream::connect(&address).await.unwrap());
+    }
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(held);
+    });
 }
 
 async fn make<K>(scene: &Scene, object: serde_json::Value)
@@ -146,6 +160,8 @@ async fn whatever_is_left_behind_is_found() {
         "configmaps_left",
         "services_left",
         "deployments_left",
+        "operator_goroutines_left",
+        "operator_fds_left",
     ];
     all_missed(&record, &kinds);
     assert!(
