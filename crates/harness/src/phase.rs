@@ -211,6 +211,7 @@ pub(crate) fn record(spec: &PhaseSpec, end: &End, before: &Before, after: &After
         etcd_puts: grown(before.counters.etcd_puts, counters.etcd_puts),
         etcd_wal_bytes: grown(before.counters.etcd_wal_bytes, counters.etcd_wal_bytes),
         etcd_db_growth_bytes: grown(before.counters.etcd_db_bytes, counters.etcd_db_bytes),
+        breakdowns: Vec::new(),
     }
 }
 

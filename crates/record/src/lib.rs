@@ -27,8 +27,8 @@ pub use junit::annotate_junit;
 pub use pictures::{pictures_of_page, ratio_picture};
 pub use run_dir::{Error, RunDir, new_run_id, row_name};
 pub use schema::{
-    ArmRun, Cell, ComponentUse, Document, FaultRecord, HarnessUse, METRICS, MachineUse, PhaseRecord, ProgressTimes,
-    Published, SCHEMA, SlowObject, Trial, WatchRecord,
+    ArmRun, Breakdown, Cell, ComponentUse, Document, FaultRecord, HarnessUse, METRICS, MachineUse, Part, PhaseRecord,
+    ProgressTimes, Published, SCHEMA, SlowObject, Trial, WatchRecord,
 };
 pub use summary::summary_markdown;
 pub use table::{details, rows_table};

@@ -198,6 +198,41 @@ pub struct PhaseRecord {
     pub etcd_wal_bytes: Option<f64>,
     /// Growth of etcd's database file, in bytes.
     pub etcd_db_growth_bytes: Option<f64>,
+    /// What a figure of the phase is made of.
+    #[serde(default)]
+    pub breakdowns: Vec<Breakdown>,
+}
+
+/// A figure and the parts that add up to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Breakdown {
+    /// What they are parts of: `where the time of a tenant goes`.
+    pub name: String,
+    /// The unit of the parts.
+    pub unit: String,
+    /// The parts, in the order in which they are stacked.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a figure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Part {
+    /// Its name.
+    pub name: String,
+    /// How much it is, not below zero.
+    pub value: f64,
+}
+
+impl Breakdown {
+    /// Parts by name, and a rest that makes them `whole`. What was measured by itself may be more than the whole: then there is
+    /// no rest.
+    pub fn with_rest(name: &str, unit: &str, whole: f64, parts: &[(&str, f64)], rest: &str) -> Self {
+        let finite = |value: f64| if value.is_finite() { value.max(0.0) } else { 0.0 };
+        let known: f64 = parts.iter().map(|(_, value)| finite(*value)).sum();
+        let all = parts.iter().copied().chain([(rest, whole - known)]);
+        let parts = all.map(|(name, value)| Part { name: name.to_owned(), value: finite(value) });
+        Self { name: name.to_owned(), unit: unit.to_owned(), parts: parts.collect() }
+    }
 }
 
 /// When shares of the objects were done, in seconds from the start of the phase.

@@ -86,6 +86,7 @@ impl Edge {
             "reconciles_per_tcp_per_minute",
             each(since("reconciles")).zip(took_s).map(|(count, took)| count * 60.0 / took),
         );
+        put("queue_wait_s_per_tcp", each(since("queue_wait_s")));
         let waits = since("queue_wait_s").zip(since("queue_waits").filter(|waits| *waits > 0.0));
         put("queue_wait_mean_s", waits.map(|(seconds, waits)| seconds / waits));
         let stores = |figure: fn(&StoreFigures) -> f64| {

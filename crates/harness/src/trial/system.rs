@@ -1,5 +1,6 @@
 //! What a driver needs of its trial to run a system under test of its own: a place, supervision, and a say in the record.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,18 @@ impl Trial {
     /// When the file cannot be written.
     pub fn attach(&mut self, name: &str, csv: &str) -> Result<()> {
         self.series(name, csv)
+    }
+
+    /// The driver's own figures so far, by name.
+    pub fn figures(&self) -> &BTreeMap<String, f64> {
+        &self.record.metrics
+    }
+
+    /// Says what a figure of a phase that is over is made of.
+    pub fn breakdown(&mut self, phase: &str, breakdown: record::Breakdown) {
+        if let Some(phase) = self.record.phases.iter_mut().rev().find(|record| record.name == phase) {
+            phase.breakdowns.push(breakdown);
+        }
     }
 
     /// The record so far: what the phases showed.

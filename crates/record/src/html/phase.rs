@@ -6,10 +6,10 @@ use measure::Quantiles;
 
 use super::cause::cores;
 use super::cells::{Cell, Key, Table};
-use super::plots::{Cdf, LINES, progress, stage_times};
+use super::plots::{Cdf, LINES, letter, progress, stacked, stage_times};
 use super::series::{self, LedgerTable, StageTimes};
 use crate::run_dir::RunDir;
-use crate::schema::{PhaseRecord, Trial};
+use crate::schema::{Breakdown, PhaseRecord, Trial};
 use crate::text::{bytes, figure, maybe_figure, maybe_seconds, percent, seconds};
 
 /// Slowest objects that are shown; the record has more.
@@ -40,8 +40,21 @@ pub(crate) struct Phase {
     pub(crate) missing: Table,
     /// The slowest objects.
     pub(crate) slowest: Table,
+    /// Figures with the parts that they are made of.
+    pub(crate) breakdowns: Vec<Stacked>,
     /// Series that could not be read.
     pub(crate) problems: Vec<String>,
+}
+
+/// A figure and its parts: a bar, and what its letters mean.
+#[derive(Debug)]
+pub(crate) struct Stacked {
+    /// What they are parts of.
+    pub(crate) name: String,
+    /// The bar.
+    pub(crate) bar: String,
+    /// Its letters.
+    pub(crate) legend: Table,
 }
 
 /// The counts and times of all phases.
@@ -101,6 +114,12 @@ impl Phase {
                 "Slowest objects",
                 phase.slowest.iter().take(SLOWEST).map(|slow| (slow.name.clone(), seconds(slow.took_ms / 1e3))),
             ),
+            breakdowns: phase
+                .breakdowns
+                .iter()
+                .filter(|breakdown| !breakdown.parts.is_empty())
+                .map(Stacked::of)
+                .collect(),
             problems,
         }
     }
@@ -109,6 +128,20 @@ impl Phase {
     pub(crate) fn details(&self) -> Vec<&Table> {
         let all = [&self.moves, &self.components, &self.costs, &self.slowest, &self.missing];
         all.into_iter().filter(|table| !table.is_empty()).collect()
+    }
+}
+
+impl Stacked {
+    fn of(breakdown: &Breakdown) -> Self {
+        let mut legend = Table::new("Its parts", &["part", "how much", "share"]);
+        let whole: f64 = breakdown.parts.iter().map(|part| part.value).sum();
+        for (index, part) in breakdown.parts.iter().enumerate() {
+            let name = if index < LINES { format!("{} {}", letter(index), part.name) } else { part.name.clone() };
+            let share = if whole > 0.0 { percent(part.value / whole) } else { "-".to_owned() };
+            let figures = [format!("{} {}", figure(part.value), breakdown.unit), share];
+            legend.push([Cell::Text(name)].into_iter().chain(figures.map(Cell::Number)));
+        }
+        Self { name: breakdown.name.clone(), bar: stacked(breakdown), legend }
     }
 }
 

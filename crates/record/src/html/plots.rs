@@ -6,8 +6,8 @@ use super::axis::Scale;
 use super::svg::{Point, Svg};
 use super::thin::thin;
 use super::usage::Pieces;
-use crate::schema::PhaseRecord;
-use crate::text::seconds;
+use crate::schema::{Breakdown, PhaseRecord};
+use crate::text::{figure, seconds};
 
 /// Size of a plot in its own units: about pixels, at the width of half a page.
 const SIZE: (f64, f64) = (480.0, 240.0);
@@ -56,6 +56,9 @@ pub(crate) struct OverTime<'a> {
     /// A value that cannot be exceeded, and its name.
     pub(crate) limit: Option<(f64, String)>,
 }
+
+/// Height of a bar, and of the whole plot of one.
+const BAR: (f64, f64) = (26.0, 70.0);
 
 /// The letter by which a line is known in its plot and in the legend.
 pub(crate) fn letter(index: usize) -> char {
@@ -124,6 +127,34 @@ pub(crate) fn stage_times(phase: &str, stages: &[Cdf<'_>]) -> String {
         }
     }
     plot.svg.finish()
+}
+
+/// The parts of a figure behind each other, as one bar. At most [`LINES`] have a letter.
+pub(crate) fn stacked(breakdown: &Breakdown) -> String {
+    let whole: f64 = breakdown.parts.iter().map(|part| part.value).sum();
+    let named = breakdown.parts.iter().map(|part| format!("{} {} {}", part.name, figure(part.value), breakdown.unit));
+    let description = named.collect::<Vec<_>>().join(", ");
+    let mut svg = Svg::new((SIZE.0, BAR.1), &breakdown.name, &description);
+    let x = Scale::linear((0.0, whole), (4.0, FRAME.2));
+    let (top, bottom) = (LINE, LINE + BAR.0);
+    let (mut from, mut edges, mut letters) = (0.0, Vec::new(), Vec::new());
+    for (index, part) in breakdown.parts.iter().enumerate() {
+        let (left, right) = (x.at(from), x.at(from + part.value));
+        from += part.value;
+        let class = if index.is_multiple_of(2) { "band odd" } else { "band" };
+        let said = format!("{}: {} {}", part.name, figure(part.value), breakdown.unit);
+        svg.area(class, Point::new(left, top), Point::new(right, bottom), &said);
+        edges.extend([left, right].map(|x| [Point::new(x, top), Point::new(x, bottom)]));
+        if index < LINES && right - left > 9.0 {
+            letters.push((Point::new((left + right) / 2.0, top + 18.0), letter(index).to_string()));
+        }
+    }
+    svg.path("limit", edges);
+    svg.texts("letter", letters);
+    let label = |tick| (Point::new(x.at(tick), bottom + 15.0), x.label(tick));
+    let name = (Point::new((4.0 + FRAME.2) / 2.0, bottom + 29.0), breakdown.unit.clone());
+    svg.texts("tx", x.ticks().into_iter().map(label).chain([name]));
+    svg.finish()
 }
 
 /// Lines over the time of a trial, with its phases as bands.
@@ -269,7 +300,7 @@ impl Plot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::ProgressTimes;
+    use crate::schema::{Part, ProgressTimes};
     use measure::Verdict;
     use proptest::prelude::*;
 
@@ -319,6 +350,24 @@ mod tests {
         insta::assert_snapshot!(lines(&over_time(&shown)));
     }
 
+    #[test]
+    fn parts_of_a_figure_stand_behind_each_other() {
+        let parts = [("in the queue", 6.0), ("keys", 1.5), ("writes", 0.5)];
+        insta::assert_snapshot!(lines(&stacked(&Breakdown::with_rest(
+            "where the time goes",
+            "s",
+            10.0,
+            &parts,
+            "rest"
+        ))));
+    }
+
+    #[test]
+    fn what_is_more_than_the_whole_leaves_no_rest() {
+        let breakdown = Breakdown::with_rest("x", "s", 1.0, &[("a", 2.0)], "rest");
+        assert_eq!(breakdown.parts[1], Part { name: "rest".to_owned(), value: 0.0 });
+    }
+
     proptest! {
         #[test]
         fn no_figure_breaks_a_plot(
@@ -339,6 +388,7 @@ mod tests {
                 progress(&phase, &points, Some(at)),
                 stage_times("x", &[Cdf { stage: "a -> b", ms: &ms }]),
                 over_time(&shown),
+                stacked(&Breakdown::with_rest("x", "s", at, &[("a", took_s), ("b", figures[2])], "rest")),
             ] {
                 let coordinates = markup.split(" d=\"").skip(1).filter_map(|rest| rest.split('"').next());
                 for path in coordinates {

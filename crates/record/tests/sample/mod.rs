@@ -324,6 +324,7 @@ impl Pods {
             etcd_puts: Some(5200.0),
             etcd_wal_bytes: Some(11_000_000.0),
             etcd_db_growth_bytes: Some(4_000_000.0),
+            breakdowns: Vec::new(),
         }
     }
 }
