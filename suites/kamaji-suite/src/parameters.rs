@@ -81,7 +81,8 @@ pub struct Benchmark {
     pub steady_s: u64,
     /// What else is done.
     pub steps: Vec<Step>,
-    /// Seconds within which everything of a deleted tenant has to be gone.
+    /// Seconds within which everything of a deleted tenant has to be gone. The garbage collector looks for kinds that are new
+    /// to it every 30 s (`cmd/kube-controller-manager/app/core.go`), so that a short trial may be over before it knows tenants.
     pub leaks_within_s: u64,
     /// Seconds without progress after which a phase is stalled.
     pub stalled_after_s: u64,
