@@ -18,11 +18,16 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// a namespace is gone, the apiserver reads it afresh for every request in one of the same name, which doubled the
 /// requests of a pod.
 pub(crate) fn name(test: &str, run_id: &str, pid: u32) -> String {
-    let tail = format!("{}-{pid}", run_id.rsplit('-').next().unwrap_or_default());
+    let tail = suffix(run_id, pid);
     let row: String =
         test.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let row: String = row.chars().take(63 - 4 - tail.len()).collect();
     format!("kd-{row}-{tail}")
+}
+
+/// What the names of a trial's own objects end with, so that no other trial has the same.
+pub(crate) fn suffix(run_id: &str, pid: u32) -> String {
+    format!("{}-{pid}", run_id.rsplit('-').next().unwrap_or_default())
 }
 
 /// Makes the namespace `name`, and waits until pods can be made in it.

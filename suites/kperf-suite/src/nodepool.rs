@@ -66,7 +66,7 @@ pub async fn drive(trial: &mut Trial, row: &NodePool, mut disturbance: Disturban
     let rule = StallRule::seconds(row.stalled_after_s, row.phase_limit_s);
     let pool = Pool {
         name: POOL.to_owned(),
-        prefix: format!("{POOL}-{}", trial.run_id().rsplit('-').next().unwrap_or_default()),
+        prefix: format!("{POOL}-{}", trial.suffix()),
         count: row.nodes,
         shape: NodeShape { cpu: row.node_cpu, memory_gib: row.node_memory_gib, max_pods: row.node_max_pods },
     };

@@ -9,6 +9,7 @@ use cluster::{Component, Process, ProgramUsed, Shell, Usage};
 
 use super::Trial;
 use crate::error::{Error, Result};
+use crate::namespace;
 use crate::program::Program;
 use crate::supervise::Supervisor;
 
@@ -87,6 +88,12 @@ impl Trial {
     /// When the file cannot be written.
     pub fn attach(&mut self, name: &str, csv: &str) -> Result<()> {
         self.series(name, csv)
+    }
+
+    /// What the names of its nodes end with: those of no other trial do. A node of an old name meets the Lease of the old
+    /// one, which a simulation that was started again waits for.
+    pub fn suffix(&self) -> String {
+        namespace::suffix(&self.run_id, std::process::id())
     }
 
     /// The driver's own figures so far, by name.

@@ -22,7 +22,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Makes both pools, and waits until all nodes are ready. The `infra` pool has the taints that the document's tolerations
 /// answer, so that no tenant goes there.
 pub(super) async fn make(trial: &Trial, row: &Benchmark) -> Result<(), Error> {
-    let suffix = trial.run_id().rsplit('-').next().unwrap_or_default().to_owned();
+    let suffix = trial.suffix();
     let labels = trial.cluster_labels();
     let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let pool = |name: &'static str, count: u32, shape: &'static NodeShape, taints: &'static [(&str, &str, &str)]| {

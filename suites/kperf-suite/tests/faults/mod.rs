@@ -1,5 +1,5 @@
-//! Fault rows: what the virtual node pool goes through when its control plane breaks. The verdict is never `pass`,
-//! nothing is lost from the account, and how long the recovery took is a figure.
+//! Fault rows: what the virtual node pool goes through when its control plane breaks. Where a component dies the verdict is
+//! never `pass`, nothing is lost from the account, and how long the recovery took is a figure.
 //!
 //! They run on the cluster that may be broken, and take an hour: `cargo nextest run -p kperf-suite --profile nightly`.
 
@@ -12,7 +12,7 @@ use harness::{Injection, fixture, judged};
 use kperf_suite::nodepool::{Disturbance, drive};
 use kperf_suite::{DISTURBED_FIXTURE, disturbed_row};
 use measure::Verdict;
-use record::Trial;
+use record::{PhaseRecord, Trial};
 use rstest::rstest;
 
 use crate::means::{faults, unaccounted};
@@ -64,6 +64,8 @@ fn recovered_or_stranded(record: &Trial, phase: &str) {
     if last.verdict.is_none() {
         return recovered(record, phase);
     }
+    let injected = |found: &PhaseRecord| found.name == phase && found.faults.len() == 1;
+    assert!(record.phases.iter().any(injected), "{}", record.reason);
     assert_eq!((last.verdict, record.verdict), (Some(Verdict::Stalled), Some(Verdict::Stalled)), "{}", record.reason);
     // A roll is over when the new pods run and the old ones are gone.
     let objects = if last.name == "roll-pods" { 2 * last.expected } else { last.expected };
