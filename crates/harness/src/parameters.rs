@@ -134,7 +134,12 @@ impl Rows {
 fn override_parameter(old: &toml::Value, text: &str) -> Result<toml::Value, String> {
     let wrong = |kind: &str| format!("`{text}` is no {kind}, as {old} is");
     match old {
-        toml::Value::Integer(_) => text.parse().map(toml::Value::Integer).map_err(|_| wrong("whole number")),
+        // All of them are counts.
+        toml::Value::Integer(_) => match text.parse() {
+            Ok(count) if count >= 0 => Ok(toml::Value::Integer(count)),
+            Ok(_) => Err(format!("`{text}` is below zero")),
+            Err(_) => Err(wrong("whole number")),
+        },
         toml::Value::Float(_) => text.parse().map(toml::Value::Float).map_err(|_| wrong("number")),
         toml::Value::Boolean(_) => text.parse().map(toml::Value::Boolean).map_err(|_| wrong("`true` or `false`")),
         toml::Value::String(_) => Ok(toml::Value::String(text.to_owned())),
@@ -200,6 +205,7 @@ mod tests {
     #[rstest]
     #[case::unknown("node", "5", "there is no parameter `node`; there are image, nodes")]
     #[case::wrong_type("nodes", "many", "parameter `nodes`: `many` is no whole number, as 200 is")]
+    #[case::below_zero("nodes", "-1", "parameter `nodes`: `-1` is below zero")]
     fn a_bad_override_names_the_parameter(#[case] key: &str, #[case] value: &str, #[case] message: &str) {
         let rows = Rows::parse("parameters.toml", FILE).unwrap();
         assert_eq!(rows.accepts(key, value).unwrap_err(), message);
