@@ -99,6 +99,7 @@ fn bare(test: &str, fixture: &'static str, parameters: toml::Table, overridden: 
         },
         // Machines of its own, kinds and webhooks: nothing for a cluster of others.
         needs: None,
+        lacks: None,
         deviations: Vec::new(),
         deviations_of_our_clusters: vec![OF_OUR_CLUSTERS.to_owned()],
         published: Vec::new(),
