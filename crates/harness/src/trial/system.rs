@@ -88,6 +88,22 @@ impl Trial {
         self.series(name, csv)
     }
 
+    /// Keeps a file in the form of somebody else's tool beside the record, as `upstream/<suite>.<row>.<name>`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let file = format!("upstream/{}.{}.{name}", self.record.suite, self.record.test);
+        let file = self.run_dir.write_file(&file, bytes)?;
+        self.record.files.push(file);
+        Ok(())
+    }
+
+    /// A figure that was added before.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        self.record.metrics.get(name).copied()
+    }
+
     /// The record so far: what the phases showed.
     pub fn phases(&self) -> &[record::PhaseRecord] {
         &self.record.phases

@@ -3,13 +3,14 @@
 //!
 //! These rows run on a cluster of their own. Their records lie in `disturbed/` of the run, apart from its results.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use cluster::{Component, connect};
 use futures_util::future::BoxFuture;
-use harness::{Error, fixture, judged};
+use harness::{Error, compared, fixture, judged};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -17,10 +18,11 @@ use measure::Verdict;
 use record::Trial;
 use rstest::rstest;
 use serde_json::json;
+use spiderpool_suite::automatic::AutomaticPool;
 use spiderpool_suite::matrix::drive;
 use spiderpool_suite::plugin::{Failure, Plugin, Records, Sandbox};
 use spiderpool_suite::pool::Family;
-use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_row};
+use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_ratio_row, disturbed_row, tier};
 
 /// What a plugin does wrong, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,5 +205,81 @@ async fn every_cost_is_missed_when_the_plugin_wastes() {
     for metric in ["create", "rebuild", "delete"].iter().flat_map(|phase| costs.map(|cost| format!("{phase}_{cost}"))) {
         let budget = record.budgets.iter().find(|budget| budget.metric == metric).unwrap();
         assert_eq!(budget.verdict, Verdict::Fail, "{metric}: {}", budget.reason);
+    }
+}
+
+/// Deployments that ask for other pools than the check wants: of one family only, one address too large, and kept for good.
+struct Demanding(Arc<dyn Plugin>);
+
+impl Plugin for Demanding {
+    fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+        self.0.add(sandbox)
+    }
+
+    fn del<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Option<Failure>, Failure>> {
+        self.0.del(sandbox)
+    }
+
+    fn records(&self) -> BoxFuture<'_, Result<Records, Error>> {
+        self.0.records()
+    }
+
+    fn annotations(&self) -> BTreeMap<String, String> {
+        [("subnet", r#"{"ipv4":["v4"]}"#), ("ippool-ip-number", "+1"), ("ippool-reclaim", "false")]
+            .map(|(key, value)| (format!("ipam.spidernet.io/{key}"), value.to_owned()))
+            .into()
+    }
+
+    fn automatic_pools(&self) -> BoxFuture<'_, Result<Option<Vec<AutomaticPool>>, Error>> {
+        self.0.automatic_pools()
+    }
+
+    fn processes(&self) -> Vec<Component> {
+        self.0.processes()
+    }
+
+    fn power_off(&self) {
+        self.0.power_off();
+    }
+
+    fn power_on(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.0.power_on()
+    }
+}
+
+#[rstest]
+#[case::as_they_should(None, Verdict::Pass)]
+#[case::otherwise(Some(Box::new(|plugin| Arc::new(Demanding(plugin)) as Arc<dyn Plugin>) as Interpose), Verdict::Fail)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pools_that_do_not_follow_their_deployments_are_found(
+    #[case] interpose: Option<Interpose>,
+    #[case] verdict: Verdict,
+) {
+    let name = if interpose.is_some() { "Demanding" } else { "SubnetsAsTheyShould" };
+    let (row, matrix) = disturbed_row("subnet_disturbed", name).unwrap();
+    let record = judged(row, async |trial| drive(trial, &matrix, interpose).await).await.unwrap();
+    for metric in ["automatic_pools_missing", "automatic_pools_of_wrong_size", "automatic_pools_left"] {
+        let budget = record.budgets.iter().find(|budget| budget.metric == metric).unwrap();
+        assert_eq!(budget.verdict, verdict, "{}: {:?}", record.reason, record.notes);
+    }
+}
+
+/// The ratio to the floor is missed when the subject wastes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ratio_to_the_floor_is_missed_when_the_plugin_wastes() {
+    let (row, ratio) = disturbed_ratio_row("ratio_disturbed", "WastefulRatio").unwrap();
+    let client = connect(&fixture(DISTURBED_FIXTURE).unwrap().0).await.unwrap();
+    let arms = ratio.arms();
+    let run = compared(row, &arms, async |trial, arm| {
+        let client = client.clone();
+        let wasteful: Interpose =
+            Box::new(move |plugin| Arc::new(Wasteful { plugin, client, asked: AtomicUsize::new(0) }));
+        let interpose = (arm == "spiderpool").then_some(wasteful);
+        tier::drive(trial, &ratio.tier(arm), interpose).await
+    });
+    let record = run.await.unwrap();
+    for metric in ["add", "del"].map(|what| format!("spiderpool_to_host_local_{what}_p50_ms")) {
+        let budget = record.budgets.iter().find(|budget| budget.metric == metric).unwrap();
+        assert_eq!(budget.verdict, Verdict::Fail, "{metric}: {}", record.reason);
     }
 }
