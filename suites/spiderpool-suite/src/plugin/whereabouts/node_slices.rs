@@ -63,8 +63,10 @@ pub(super) async fn start(setting: &Setting<'_>, client: &Client, supervisor: &S
         env: vec![("WHEREABOUTS_NAMESPACE".to_owned(), setting.namespace.to_owned())],
         log: setting.directory.join("node-slice-controller.log"),
     })?;
-    let api = |gvk: &GroupVersionKind| -> Api<DynamicObject> {
-        Api::namespaced_with(client.clone(), setting.namespace, &ApiResource::from_gvk(gvk))
+    let api = |group: &str, version: &str, kind: &str, plural: &str| -> Api<DynamicObject> {
+        let gvk = GroupVersionKind::gvk(group, version, kind);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
+        Api::namespaced_with(client.clone(), setting.namespace, &resource)
     };
     let definition = json!({
         "apiVersion": "k8s.cni.cncf.io/v1",
@@ -75,10 +77,10 @@ pub(super) async fn start(setting: &Setting<'_>, client: &Client, supervisor: &S
     let cannot = || Error::api("cannot define the network of the node slices");
     let definition: DynamicObject =
         serde_json::from_value(definition).map_err(|error| cannot()(kube::Error::SerdeError(error)))?;
-    let definitions = api(&GroupVersionKind::gvk("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition"));
+    let definitions = api("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition", "network-attachment-definitions");
     definitions.create(&PostParams::default(), &definition).await.map_err(cannot())?;
 
-    let slices = api(&GroupVersionKind::gvk("whereabouts.cni.cncf.io", "v1alpha1", "NodeSlicePool"));
+    let slices = api("whereabouts.cni.cncf.io", "v1alpha1", "NodeSlicePool", "nodeslicepools");
     let until = tokio::time::Instant::now() + READY_WITHIN;
     loop {
         let pool = slices.get_opt(NETWORK).await.map_err(Error::api("cannot get the NodeSlicePool"))?;
