@@ -106,6 +106,9 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     run_dir.mark_latest()?;
     run.not_selected =
         cannot_run.iter().map(|(row, needs)| format!("{} {}: needs {needs}", row.suite, row.test)).collect();
+    if args.filter.is_none() {
+        run.not_selected.extend(suites::absent(&suites, &parameters, args.profile.name()));
+    }
     if rows.is_empty() {
         card.remove(ctx);
         return nothing_ran(run, &run_dir);

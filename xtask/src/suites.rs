@@ -79,10 +79,23 @@ pub(crate) fn data(suite: &Suite) -> Result<(Budgets, Rows), Failure> {
             return Err(Failure::usage(format!("suites/{}/budgets.toml: {message}", suite.package)));
         }
     }
+    if let Some((row, _)) = rows.absent().find(|(row, _)| !rows.names().any(|name| name == *row)) {
+        return Err(Failure::usage(format!("{file}: `[absent.{row}]`: there is no such row")));
+    }
     for row in rows.with_needs() {
         rows.needs(&file, row, &BTreeMap::new()).map_err(|error| Failure::usage(error.to_string()))?;
     }
     Ok((budgets, rows))
+}
+
+/// The rows that would belong to `profile` if what they need were there, as a run lists them.
+pub(crate) fn absent(suites: &[Suite], rows: &[Rows], profile: &str) -> Vec<String> {
+    let of_profile = |row: &str| row.ends_with("_published") == (profile == "published");
+    let of_suite = |(suite, rows): (&Suite, &Rows)| {
+        let absent = rows.absent().filter(|(row, _)| of_profile(row));
+        absent.map(|(row, needs)| format!("{} {row}: needs {needs}", suite.package)).collect::<Vec<_>>()
+    };
+    suites.iter().zip(rows).flat_map(of_suite).collect()
 }
 
 #[cfg(test)]
@@ -119,6 +132,11 @@ mod tests {
         "needs of row `smoke`: `pods` is no count"
     )]
     #[case::needs_of_no_row(BUDGETS, "[row.smoke]\n[needs.smoek]\n", "row `smoek`: there is no such row")]
+    #[case::nothing_that_is_absent(
+        BUDGETS,
+        "[row.smoke]\n[absent.smoek]\nneeds = \"x\"\n",
+        "`[absent.smoek]`: there is no such row"
+    )]
     #[case::unknown_row(&BUDGETS.replace("smoke", "smoek"), PARAMETERS, "budget `m`: there is no row `smoek`")]
     fn malformed_data_are_refused_with_file_line_and_field(
         #[case] budgets: &str,
@@ -127,6 +145,15 @@ mod tests {
     ) {
         let error = read(budgets, parameters).unwrap_err();
         assert!(error.contains(message), "{error}");
+    }
+
+    #[test]
+    fn rows_that_need_something_absent_are_listed_in_their_profile() {
+        let text = "[row.a]\n[row.a_published]\n[absent.a]\nneeds = \"X\"\n[absent.a_published]\nneeds = \"Y\"\n";
+        let suites = [Suite { package: "x-suite".to_owned(), path: PathBuf::new(), built: true }];
+        let rows = [Rows::parse("parameters.toml", text).unwrap()];
+        assert_eq!(absent(&suites, &rows, "default"), ["x-suite a: needs X"]);
+        assert_eq!(absent(&suites, &rows, "published"), ["x-suite a_published: needs Y"]);
     }
 
     /// What is committed is sound.

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::trial::Row;
 
-/// The record of a row that its cluster does not support; nothing was created.
+/// The record of a row that its cluster, or the project as it is, does not support; nothing was created.
 pub(crate) fn unsupported(row: &Row, context: &Context, descriptor: &Descriptor, lacks: &str) -> Result<record::Trial> {
     let mut record = opening_record(row, context, descriptor);
     record.verdict = Some(Verdict::Unsupported);

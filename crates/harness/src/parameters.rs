@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// The rows of a `parameters.toml`: `[row.NAME]` tables, what each takes in `[cost.NAME]`, and in `[needs.NAME]` what it
-/// needs of a cluster of others.
+/// The rows of a `parameters.toml`: `[row.NAME]` tables, what each takes in `[cost.NAME]`, in `[needs.NAME]` what it needs of
+/// a cluster of others, and in `[absent.NAME]` what it needs that is nowhere to be had.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rows {
@@ -19,6 +19,15 @@ pub struct Rows {
     costs: BTreeMap<String, Cost>,
     #[serde(default, rename = "needs")]
     needs: BTreeMap<String, Factors>,
+    #[serde(default, rename = "absent")]
+    absent: BTreeMap<String, Absent>,
+}
+
+/// Why a row cannot run anywhere as things are.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Absent {
+    needs: String,
 }
 
 /// Parameters whose product is the number of objects that a row creates.
@@ -85,6 +94,11 @@ impl Rows {
     /// The rows that have needs.
     pub fn with_needs(&self) -> impl Iterator<Item = &str> {
         self.needs.keys().map(String::as_str)
+    }
+
+    /// The rows that need something absent, each with what that is. They are outside the default selection.
+    pub fn absent(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.absent.iter().map(|(row, absent)| (row.as_str(), absent.needs.as_str()))
     }
 
     /// Whether some row has the parameter `key`, and a value of the type of `value`.
@@ -209,6 +223,13 @@ mod tests {
     fn a_bad_override_names_the_parameter(#[case] key: &str, #[case] value: &str, #[case] message: &str) {
         let rows = Rows::parse("parameters.toml", FILE).unwrap();
         assert_eq!(rows.accepts(key, value).unwrap_err(), message);
+    }
+
+    #[test]
+    fn a_row_that_needs_something_absent_says_what() {
+        let text = format!("{FILE}[row.other]\n[absent.other]\nneeds = \"KUBEDYNO_OTHER\"\n");
+        let rows = Rows::parse("parameters.toml", &text).unwrap();
+        assert_eq!(rows.absent().collect::<Vec<_>>(), [("other", "KUBEDYNO_OTHER")]);
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Row {
     pub document: Document,
     /// What it needs of a cluster of others; `None` when it may only run on one that this project made.
     pub needs: Option<Needs>,
+    /// What it needs that is nowhere to be had: such a row ends as `unsupported`, and creates nothing.
+    pub lacks: Option<String>,
     /// Stated differences between the document's set-up and this one.
     pub deviations: Vec<String>,
     /// Those that come from how this project makes its own clusters.
@@ -133,6 +135,9 @@ pub async fn judged(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>
         context.arm = Some(arm.clone());
     }
     let (descriptor, fixtures) = fixture(row.fixture)?;
+    if let Some(lacks) = &row.lacks {
+        return unsupported(&row, &context, &descriptor, lacks);
+    }
     let what = format!("{} {}", row.suite, row.test);
     let locks = fixtures.locks();
     let mut told = String::new();

@@ -100,8 +100,8 @@ async fn bare(trial: &mut Trial, rig: &Rig, objects: &Objects) -> Result<()> {
 fn where_the_time_goes(trial: &mut Trial, rig: &Rig, keys_s: f64, writes_s: f64) {
     let times = rig.account.ledger().durations(&rig.all(), APPLIED, READY);
     let mean_s = times.iter().map(Duration::as_secs_f64).sum::<f64>() / times.len().max(1) as f64;
-    let figure = |name: &str| trial.figures().get(name).copied();
-    let Some((waits_s, works_s)) = figure("create_queue_wait_s_per_tcp").zip(figure("create_reconcile_s_per_tcp"))
+    let Some((waits_s, works_s)) =
+        trial.figure("create_queue_wait_s_per_tcp").zip(trial.figure("create_reconcile_s_per_tcp"))
     else {
         return;
     };

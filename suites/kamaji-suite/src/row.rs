@@ -76,6 +76,7 @@ fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row,
         document: Document { title: "Kamaji benchmark".to_owned(), name: "002-kamaji-benchmark".to_owned() },
         // Kinds, webhooks and nodes of its own: nothing for a cluster of others.
         needs: None,
+        lacks: None,
         deviations: DEVIATIONS.map(str::to_owned).into(),
         deviations_of_our_clusters: vec![OF_OUR_CLUSTERS.to_owned()],
         published: published(&benchmark),

@@ -141,6 +141,7 @@ fn row<T: DeserializeOwned>(
         fixture,
         document: Document { title: subject.title.to_owned(), name: "003-kperf".to_owned() },
         needs: rows.needs(ROWS_FILE, test, &sets)?,
+        lacks: None,
         deviations: subject.deviations.iter().map(|deviation| (*deviation).to_owned()).collect(),
         deviations_of_our_clusters: DEVIATIONS_OF_OUR_CLUSTERS.map(str::to_owned).into(),
         published: (subject.published)(),

@@ -115,7 +115,7 @@ impl Addresses {
         let Holder { pod, container, addresses } = &holder;
         for address in addresses {
             if !self.pools.iter().any(|pool| pool.allows(address)) {
-                self.breach(Rule::InPool, at, format!("{pod} got {address}"));
+                self.breach(Rule::InPool, at, format!("{pod} got {address}, which no pool may give"));
             }
             if let Some(other) = self.held.get(address).filter(|other| *other != container) {
                 let other = self.holders.get(other).map_or("another", |other| &other.pod).to_owned();
@@ -126,7 +126,7 @@ impl Addresses {
         let mut families: Vec<Family> = addresses.iter().map(Family::of).collect();
         families.sort_unstable();
         if !families.iter().eq(&self.families) {
-            self.breach(Rule::OneOfEachFamily, at, format!("{pod} got {addresses:?}"));
+            self.breach(Rule::OneOfEachFamily, at, format!("{pod} got {addresses:?}, not one of each family"));
         }
         self.holders.insert(container.clone(), holder);
     }

@@ -4,12 +4,21 @@
 use cluster::{Component, Process};
 use harness::Trial;
 use procfs::process::Process as ProcEntry;
+use record::PhaseRecord;
 
 use crate::kubelet::{Attempt, Kubelets, Operation, errors, summary};
 use crate::plugin::{Figures, Plugin};
 
 /// Kinds of errors that a record names.
 const NAMED: usize = 5;
+
+/// Whose CPU is told apart: the name in a metric, and what the components' names begin with.
+const PARTS: [(&str, &str); 4] = [
+    ("agents", "spiderpool-agent"),
+    ("controller", "spiderpool-controller"),
+    ("apiserver", "kube-apiserver"),
+    ("etcd", "etcd"),
+];
 
 /// What was counted when a phase began.
 #[derive(Clone, Debug)]
@@ -36,6 +45,7 @@ impl Edge {
         let now = Self::now(plugin, kubelets).await;
         let attempts: Vec<Attempt> = kubelets.log().since(self.attempts).to_vec();
         let yardstick = trial.phases().last().and_then(|phase| phase.yardstick_ms).filter(|ms| *ms > 0.0);
+        let components = components(trial.phases().last());
         let mut put = |what: &str, value: f64| trial.metric(&format!("{phase}_{what}"), value);
         for (name, operation) in [("add", Operation::Add), ("del", Operation::Del)] {
             let (took, failed) = summary(&attempts, operation);
@@ -52,11 +62,15 @@ impl Edge {
         let was = |process| self.processes.iter().find(|(known, _)| known == process).map_or(0.0, |(_, cpu)| *cpu);
         let processes: f64 = now.processes.iter().map(|(process, cpu)| cpu - was(process)).sum();
         let plugin_cpu_s = processes + now.children_cpu_s - self.children_cpu_s;
-        let cpu_ms = plugin_cpu_s * 1e3 / f64::from(objects.max(1));
-        put("plugin_cpu_ms_per_object", cpu_ms);
-        // CPU time of the same work varies on a shared machine: the yardstick ran beside it.
-        if let Some(yardstick) = yardstick {
-            put("plugin_yardsticks_per_object", cpu_ms / yardstick);
+        let objects = f64::from(objects.max(1));
+        let plugin = [("plugin", plugin_cpu_s)];
+        for (who, cpu_s) in plugin.into_iter().chain(components) {
+            let cpu_ms = cpu_s * 1e3 / objects;
+            put(&format!("{who}_cpu_ms_per_object"), cpu_ms);
+            // CPU time of the same work varies on a shared machine: the yardstick ran beside it.
+            if let Some(yardstick) = yardstick {
+                put(&format!("{who}_yardsticks_per_object"), cpu_ms / yardstick);
+            }
         }
         for (counter, value) in &now.figures.counters {
             // Counters of agents that were started again begin at zero.
@@ -72,6 +86,15 @@ impl Edge {
     }
 }
 
+/// CPU seconds of a phase by who spent them; without those of whom no component is known.
+fn components(phase: Option<&PhaseRecord>) -> Vec<(&'static str, f64)> {
+    let used = |prefix: &str| {
+        let of = phase.into_iter().flat_map(|phase| &phase.components).filter(|(name, _)| name.starts_with(prefix));
+        of.map(|(_, used)| used.cpu_s).reduce(|a, b| a + b)
+    };
+    PARTS.iter().filter_map(|(part, prefix)| Some((*part, used(prefix)?))).collect()
+}
+
 fn cpu(component: &Component) -> Option<(Process, f64)> {
     Some((component.process, component.process.usage()?.cpu_s))
 }
@@ -80,4 +103,20 @@ fn cpu(component: &Component) -> Option<(Process, f64)> {
 fn children_cpu_s() -> f64 {
     let stat = ProcEntry::myself().and_then(|process| process.stat());
     stat.map_or(0.0, |stat| (stat.cutime + stat.cstime) as f64 / procfs::ticks_per_second() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use record::ComponentUse;
+
+    #[test]
+    fn the_agents_of_all_machines_are_one_and_who_is_not_there_is_left_out() {
+        let used = |name: &str, cpu_s| (name.to_owned(), ComponentUse { cpu_s, rss_bytes: 0 });
+        let components =
+            [used("spiderpool-agent-0", 1.0), used("spiderpool-agent-1", 2.0), used("kube-apiserver", 4.0)].into();
+        let phase = PhaseRecord { components, ..PhaseRecord::default() };
+        assert_eq!(super::components(Some(&phase)), [("agents", 3.0), ("apiserver", 4.0)]);
+        assert_eq!(super::components(None), []);
+    }
 }

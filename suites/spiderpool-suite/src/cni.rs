@@ -19,7 +19,7 @@ use crate::plugin::{Failure, INTERFACE, Sandbox};
 const QUOTED: usize = 300;
 
 /// A plugin's executable.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Cni {
     /// The program.
     pub program: PathBuf,
@@ -29,6 +29,8 @@ pub struct Cni {
     pub at_once: Arc<Semaphore>,
     /// After this long it is killed: kubelet waits 4 minutes for a sandbox (twice its `runtimeRequestTimeout`).
     pub patience: Duration,
+    /// What it is told to be every sandbox's network namespace; a path that is not there when there is none.
+    pub netns: Option<PathBuf>,
 }
 
 /// A result of ADD.
@@ -69,6 +71,15 @@ impl Cni {
         self.exec("DEL", sandbox, config).await.map(drop)
     }
 
+    /// `CNI_COMMAND=VERSION`, of which a plugin takes notice without doing anything.
+    ///
+    /// # Errors
+    /// When the program cannot be run, or fails.
+    pub async fn version(&self) -> Result<(), Failure> {
+        let nobody = Sandbox::default();
+        self.exec("VERSION", &nobody, &serde_json::json!({"cniVersion": "1.0.0"})).await.map(drop)
+    }
+
     async fn exec(&self, command: &str, sandbox: &Sandbox, config: &Value) -> Result<Vec<u8>, Failure> {
         let _permit = self.at_once.acquire().await;
         let unreachable =
@@ -76,7 +87,7 @@ impl Cni {
         let mut child = Command::new(&self.program)
             .env_clear()
             .envs(Supervisor::environment())
-            .envs(environment(command, sandbox, &self.program))
+            .envs(self.environment(command, sandbox))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -103,23 +114,26 @@ impl Cni {
             false => Err(refusal(&output.stdout, &output.stderr)),
         }
     }
-}
 
-fn environment(command: &str, sandbox: &Sandbox, program: &Path) -> [(&'static str, String); 6] {
-    let Sandbox { namespace, pod, uid, container, .. } = sandbox;
-    let args = format!(
-        "IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={pod};K8S_POD_INFRA_CONTAINER_ID={container};K8S_POD_UID={uid}"
-    );
-    let path = program.parent().map(|path| path.display().to_string()).unwrap_or_default();
-    [
-        ("CNI_COMMAND", command.to_owned()),
-        ("CNI_CONTAINERID", container.clone()),
-        // It is not there: IPAM plugins only look whether it is their own.
-        ("CNI_NETNS", format!("/var/run/netns/{container}")),
-        ("CNI_IFNAME", INTERFACE.to_owned()),
-        ("CNI_PATH", path),
-        ("CNI_ARGS", args),
-    ]
+    fn environment(&self, command: &str, sandbox: &Sandbox) -> [(&'static str, String); 7] {
+        let Sandbox { node, namespace, pod, uid, container } = sandbox;
+        let args = format!(
+            "IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={pod};K8S_POD_INFRA_CONTAINER_ID={container};K8S_POD_UID={uid}"
+        );
+        let path = |path: &Path| path.display().to_string();
+        // It is not there: most IPAM plugins only look whether it is their own.
+        let nowhere = || format!("/var/run/netns/{container}");
+        [
+            ("CNI_COMMAND", command.to_owned()),
+            ("CNI_CONTAINERID", container.clone()),
+            ("CNI_NETNS", self.netns.as_deref().map_or_else(nowhere, path)),
+            ("CNI_IFNAME", INTERFACE.to_owned()),
+            ("CNI_PATH", self.program.parent().map(path).unwrap_or_default()),
+            ("CNI_ARGS", args),
+            // What a DaemonSet's program would find out of its machine.
+            ("NODENAME", node.clone()),
+        ]
+    }
 }
 
 /// The addresses of a result of ADD, without their prefixes.
@@ -162,6 +176,7 @@ mod tests {
             supervisor: Arc::new(Supervisor::start().unwrap()),
             at_once: Arc::new(Semaphore::new(1)),
             patience: Duration::from_millis(500),
+            netns: None,
         };
         let sandbox = Sandbox {
             node: "n".to_owned(),
@@ -205,15 +220,9 @@ mod tests {
             supervisor: Arc::new(Supervisor::start().unwrap()),
             at_once: Arc::new(Semaphore::new(1)),
             patience: Duration::from_secs(1),
+            netns: None,
         };
-        let sandbox = Sandbox {
-            node: String::new(),
-            namespace: String::new(),
-            pod: String::new(),
-            uid: String::new(),
-            container: String::new(),
-        };
-        let failure = cni.del(&sandbox, &Value::Null).await.unwrap_err();
+        let failure = cni.del(&Sandbox::default(), &Value::Null).await.unwrap_err();
         assert!(failure.to_string().starts_with("cannot run /nowhere/plugin: "), "{failure}");
     }
 }

@@ -2,16 +2,18 @@
 
 use record::{Cell, Published};
 
-use crate::matrix::Matrix;
 use crate::system::{Families, PluginName};
 
 const PHASES: [&str; 4] = ["create", "rebuild", "recover", "delete"];
 const SPIDERPOOL: &str = "macvlan + Spiderpool v0.4.1";
 const WHEREABOUTS: &str = "macvlan + Whereabouts v0.6.1";
-const KUBE_OVN: &str = "Kube-OVN v1.11.3";
-const CALICO: &str = "Calico + calico-ipam v3.23.3";
-/// No row of the document's: the floor of ours.
+pub(crate) const KUBE_OVN: &str = "Kube-OVN v1.11.3";
+pub(crate) const CALICO: &str = "Calico + calico-ipam v3.23.3";
+// No rows of the document's: the floor of ours, and other ways to ask or to set up what it has.
 const HOST_LOCAL: &str = "host-local";
+const NODE_SLICES: &str = "Whereabouts with node slices";
+const BY_EXEC: &str = "Spiderpool through its CNI program";
+const SUBNETS: &str = "Spiderpool with SpiderSubnets";
 /// Pods of every table.
 const PODS: u32 = 1000;
 
@@ -60,18 +62,28 @@ fn table(families: Families, deployments: u32) -> Table {
     }
 }
 
-/// The figures that stand beside those of a row: of its own system, and of the others in its table when it has as many pods
-/// as the document.
-pub(crate) fn published(matrix: &Matrix) -> Vec<Published> {
-    let (title, rows) = table(matrix.families, matrix.deployments);
-    let own = match matrix.plugin {
-        PluginName::Spiderpool => SPIDERPOOL,
-        PluginName::Whereabouts => WHEREABOUTS,
-        PluginName::HostLocal => HOST_LOCAL,
-    };
-    let whole = matrix.pods() == PODS;
-    let floor = (HOST_LOCAL, ["-"; 4]);
-    let rows = rows.into_iter().chain([floor]).filter(|(name, _)| *name == own || whole);
+impl PluginName {
+    /// Its place in the tables.
+    pub(crate) fn system(self) -> &'static str {
+        match self {
+            Self::HostLocal => HOST_LOCAL,
+            Self::Whereabouts => WHEREABOUTS,
+            Self::WhereaboutsNodeSlice => NODE_SLICES,
+            Self::Spiderpool => SPIDERPOOL,
+            Self::SpiderpoolExec => BY_EXEC,
+            Self::SpiderpoolSubnet => SUBNETS,
+        }
+    }
+}
+
+/// The figures that stand beside those of a row of the system `own`: its own, and those of the others in its table when it has
+/// as many pods as the document.
+pub(crate) fn published(own: &str, families: Families, deployments: u32, replicas: u32) -> Vec<Published> {
+    let (title, rows) = table(families, deployments);
+    let whole = deployments * replicas == PODS;
+    let unpublished = [HOST_LOCAL, NODE_SLICES, BY_EXEC, SUBNETS].map(|name| (name, ["-"; 4]));
+    let unpublished = unpublished.into_iter().filter(|(name, _)| *name == HOST_LOCAL || *name == own);
+    let rows = rows.into_iter().chain(unpublished).filter(|(name, _)| *name == own || whole);
     let figures = rows.flat_map(|(name, figures)| PHASES.into_iter().zip(figures).map(move |pair| (name, pair)));
     let figures = figures.filter(|(name, (_, theirs))| *theirs != "-" || (*name == own && whole));
     let figure = |(name, (phase, theirs)): (&str, (&str, &str))| Published {
@@ -92,6 +104,7 @@ pub(crate) fn published(matrix: &Matrix) -> Vec<Published> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::Matrix;
     use crate::row::{ROWS_FILE, parameters};
     use rstest::rstest;
     use std::collections::BTreeMap;
@@ -100,11 +113,12 @@ mod tests {
     #[case::the_subject("spiderpool_v4_1x1000_published", 16, Some("2m18s"))]
     #[case::a_comparator("whereabouts_dual_100x10_published", 16, Some("21m49s"))]
     #[case::the_floor("host_local_v4_1x1000_published", 20, Some("-"))]
+    #[case::another_way_to_ask("spiderpool_exec_v4_100x10_published", 20, Some("-"))]
     #[case::a_smaller_row("spiderpool_v4_1x100", 4, Some("2m18s"))]
     #[case::a_smaller_floor("host_local_v4_1x100", 0, None)]
     fn a_row_knows_its_place_in_the_document(#[case] row: &str, #[case] figures: usize, #[case] create: Option<&str>) {
         let (matrix, ..) = parameters().unwrap().row::<Matrix>(ROWS_FILE, row, &BTreeMap::new()).unwrap();
-        let published = published(&matrix);
+        let published = published(matrix.plugin.system(), matrix.families, matrix.deployments, matrix.replicas);
         assert_eq!(published.len(), figures);
         let own = published.iter().find(|figure| figure.metric.as_deref() == Some("create_s"));
         assert_eq!(own.map(|figure| figure.theirs.as_str()), create);

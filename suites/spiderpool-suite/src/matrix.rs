@@ -8,6 +8,7 @@ use kube::api::DeleteParams;
 use measure::Seen;
 use serde::{Deserialize, Serialize};
 
+use crate::performance::PerformanceResults;
 use crate::rig::{Interpose, Rig};
 use crate::stages::{
     ADDRESSED, ADDRESSED_AGAIN, DELETE_REQUESTED, GONE, INTENDED, OBSERVED, POWER_LOST, RELEASED, RUNNING,
@@ -88,7 +89,21 @@ pub async fn drive(trial: &mut Trial, row: &Matrix, interpose: Option<Interpose>
         delete(trial, &mut rig).await
     };
     let outcome = outcome.await;
+    if outcome.is_ok() && !row.plugin.is_comparator() && row.plugin != PluginName::HostLocal {
+        report(trial, row)?;
+    }
     rig.end(trial, outcome).await
+}
+
+/// Keeps the figures in the form of Spiderpool's own test, whose phases end when the records agree.
+fn report(trial: &mut Trial, row: &Matrix) -> Result<()> {
+    let seconds = |name: &str| {
+        let phase = trial.phases().iter().find(|phase| phase.name == name).map_or(0.0, |phase| phase.took_s);
+        phase + trial.figure(&format!("{name}_records_settled_s")).unwrap_or(0.0)
+    };
+    let [create, rebuild, delete] = ["create", "rebuild", "delete"].map(seconds);
+    let results = PerformanceResults::new(row.pods(), create, rebuild, delete);
+    trial.keep("performance.json", results.report().as_bytes())
 }
 
 /// "Record how long it takes until all pods are Running."

@@ -12,16 +12,19 @@ use futures_util::future::BoxFuture;
 use harness::Error;
 
 use crate::addresses::Record;
+use crate::automatic::AutomaticPool;
 
 pub use host_local::HostLocal;
 pub use spiderpool::{KINDS as SPIDERPOOL_KINDS, Settings as SpiderpoolSettings, Spiderpool};
-pub use whereabouts::{KINDS as WHEREABOUTS_KINDS, Whereabouts};
+pub use whereabouts::{DEFINITION_KIND, KINDS as WHEREABOUTS_KINDS, Slices, Whereabouts};
 
 /// The name of the only interface of a pod.
 pub const INTERFACE: &str = "eth0";
+/// The name of the only network.
+pub const NETWORK: &str = "net";
 
 /// A sandbox of a pod, as a container runtime names it to its plugins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sandbox {
     /// The node.
     pub node: String,
@@ -63,6 +66,16 @@ pub trait Plugin: Send + Sync + 'static {
 
     /// What the plugin itself has on record.
     fn records(&self) -> BoxFuture<'_, Result<Records, Error>>;
+
+    /// What a Deployment's pods are annotated with.
+    fn annotations(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// The pools that it has made for Deployments by itself; none of a plugin that makes none.
+    fn automatic_pools(&self) -> BoxFuture<'_, Result<Option<Vec<AutomaticPool>>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// Its long-lived processes as they are now.
     fn processes(&self) -> Vec<Component> {

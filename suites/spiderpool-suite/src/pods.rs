@@ -110,8 +110,13 @@ impl Sink for PodSink {
     }
 }
 
-/// A Deployment whose pods go to the machines of the trial.
-pub(crate) fn deployment(app: &str, replicas: u32, labels: &BTreeMap<String, String>) -> Value {
+/// A Deployment whose pods go to the machines of the trial, with the annotations that the plugin asks for.
+pub(crate) fn deployment(
+    app: &str,
+    replicas: u32,
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+) -> Value {
     let mut of_pod = labels.clone();
     of_pod.insert(APP.to_owned(), app.to_owned());
     json!({
@@ -122,7 +127,7 @@ pub(crate) fn deployment(app: &str, replicas: u32, labels: &BTreeMap<String, Str
             "replicas": replicas,
             "selector": {"matchLabels": {APP: app}},
             "template": {
-                "metadata": {"labels": of_pod},
+                "metadata": {"labels": of_pod, "annotations": annotations},
                 "spec": {
                     "nodeSelector": {RUN_LABEL: labels.get(RUN_LABEL)},
                     "containers": [{"name": "pause", "image": "pause"}],

@@ -10,6 +10,8 @@ const V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd00, 0x60, 0, 0, 0, 0, 0, 0), 112);
 const FIRST: u32 = 10;
 /// Distance of the blocks of two nodes.
 const BLOCK: u32 = 256;
+/// The size of a node's block, as a prefix of IPv4.
+pub const SLICE: &str = "/24";
 
 /// Family of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +73,11 @@ impl Pool {
         Self::from_offset(family, FIRST + BLOCK * (n + 1), addresses)
     }
 
+    /// From the same first address to the last one of the `nodes`th block, for a plugin that gives each node one by itself.
+    pub fn of_slices(family: Family, nodes: u32) -> Self {
+        Self::from_offset(family, FIRST, BLOCK * nodes - FIRST - 2)
+    }
+
     fn from_offset(family: Family, first: u32, addresses: u32) -> Self {
         let at = |offset| family.at(offset);
         Self { family, first: at(first), last: at(first + addresses), excluded: at(first + addresses.div_ceil(2)) }
@@ -114,6 +121,15 @@ mod tests {
         assert_eq!(pool, Pool { family, first, last, excluded });
         assert!(pool.allows(&first) && pool.allows(&last));
         assert!(!pool.allows(&excluded) && !pool.allows(&family.gateway()));
+    }
+
+    #[test]
+    fn the_slices_of_nodes_end_before_their_broadcast_address() {
+        let pool = Pool::of_slices(Family::V4, 3);
+        assert_eq!(
+            (pool.first.to_string(), pool.last.to_string()),
+            ("10.60.0.10".to_owned(), "10.60.2.254".to_owned())
+        );
     }
 
     #[test]

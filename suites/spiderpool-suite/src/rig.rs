@@ -17,6 +17,7 @@ use measure::ledger::{CohortId, Stage};
 
 use crate::addresses::{Addresses, Rule};
 use crate::attribution::Edge;
+use crate::automatic::faults;
 use crate::kubelet::{Kubelets, Start};
 use crate::machines::Machines;
 use crate::matrix::Matrix;
@@ -48,16 +49,14 @@ pub(crate) struct Rig {
     addresses: Arc<Mutex<Addresses>>,
     deployments: Api<Deployment>,
     labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    /// The Deployments that live, each with its pods.
+    living: Mutex<BTreeMap<String, u32>>,
     differences: Differences,
 }
 
-/// What the plugin's records and the living sandboxes disagreed about, over all phases.
-#[derive(Clone, Copy, Debug, Default)]
-struct Differences {
-    leaked: usize,
-    unrecorded: usize,
-    contradictions: usize,
-}
+/// What the plugin's records and what lives disagreed about, over all phases, by the metric that counts it.
+type Differences = BTreeMap<&'static str, usize>;
 
 impl Rig {
     /// Starts everything. `apps` are the Deployments with their pods, which come in as many generations.
@@ -68,7 +67,7 @@ impl Rig {
         generations: u32,
         interpose: Option<Interpose>,
     ) -> Result<Self> {
-        let suffix = trial.run_id().rsplit('-').next().unwrap_or_default().to_owned();
+        let suffix = trial.suffix();
         let names: Vec<String> = (0..row.nodes).map(|n| format!("worker-{suffix}-{n}")).collect();
         let Matrix { node_cpu: cpu, node_memory_gib: memory_gib, node_max_pods: max_pods, .. } = *row;
         let shape = NodeShape { cpu, memory_gib, max_pods };
@@ -78,6 +77,7 @@ impl Rig {
         let plugin = system.start(trial).await?;
         let plugin = interpose.map_or_else(|| Arc::clone(&plugin), |interpose| interpose(Arc::clone(&plugin)));
         plugin.processes().iter().for_each(|component| trial.observe(component));
+        let plugin_annotations = plugin.annotations();
         let account = Account::new(POD);
         let generations: Vec<_> = (0..generations).map(|number| Generation::open(&account, apps, number)).collect();
         let start = Start {
@@ -113,6 +113,8 @@ impl Rig {
             addresses,
             deployments: Api::namespaced(trial.client().clone(), trial.namespace()),
             labels: trial.labels(),
+            annotations: plugin_annotations,
+            living: Mutex::default(),
             differences: Differences::default(),
         })
     }
@@ -142,10 +144,11 @@ impl Rig {
     /// Creates Deployments whose pods go to the machines of the trial.
     pub(crate) async fn create(&self, apps: &[App]) -> Result<()> {
         let create = async |App { name: app, replicas, cohort }: &App| {
-            let deployment = deployment(app, *replicas, &self.labels);
+            let deployment = deployment(app, *replicas, &self.labels, &self.annotations);
             let deployment = serde_json::from_value(deployment).map_err(kube::Error::SerdeError);
             let deployment: Deployment = deployment.map_err(Error::api(format!("cannot write Deployment {app}")))?;
             self.account.ledger().intend(*cohort, self.clock.elapsed());
+            lock(&self.living).insert(app.clone(), *replicas);
             let created = self.deployments.create(&PostParams::default(), &deployment).await;
             created.map(drop).map_err(Error::api(format!("cannot create Deployment {app}")))
         };
@@ -156,6 +159,7 @@ impl Rig {
     pub(crate) async fn delete(&self, apps: &[App]) -> Result<()> {
         let delete = async |App { name: app, cohort, .. }: &App| {
             self.account.ledger().mark_cohort(*cohort, DELETE_REQUESTED, self.clock.elapsed());
+            lock(&self.living).remove(app);
             let deleted = self.deployments.delete(app, &DeleteParams::background()).await;
             deleted.map(drop).map_err(Error::api(format!("cannot delete Deployment {app}")))
         };
@@ -184,17 +188,14 @@ impl Rig {
         outcome?;
         let (started, within) = (tokio::time::Instant::now(), Duration::from_secs(self.row.records_within_s));
         loop {
-            let Records { records, contradictions } = self.plugin.records().await?;
-            let difference = self.addresses().difference(&records);
+            let found = self.disagreements().await?;
             let settled = started.elapsed();
-            if (difference.is_none() && contradictions.is_empty()) || settled > within {
+            if found.values().all(Vec::is_empty) || settled > within {
                 trial.metric(&format!("{phase}_records_settled_s"), settled.as_secs_f64());
-                self.differences.leaked += difference.leaked.len();
-                self.differences.unrecorded += difference.unrecorded.len();
-                self.differences.contradictions += contradictions.len();
-                let leaked = difference.leaked.iter().map(|what| format!("leaked: {what}"));
-                let unrecorded = difference.unrecorded.iter().map(|what| format!("in no record: {what}"));
-                for what in leaked.chain(unrecorded).chain(contradictions).take(NAMED) {
+                for (metric, what) in &found {
+                    *self.differences.entry(*metric).or_default() += what.len();
+                }
+                for what in found.values().flatten().take(NAMED) {
                     trial.note(format!("after {phase}, {what}"));
                 }
                 return Ok(());
@@ -203,9 +204,31 @@ impl Rig {
         }
     }
 
+    /// What the plugin's records and what lives disagree about now, in words, by the metric that counts it.
+    async fn disagreements(&self) -> Result<BTreeMap<&'static str, Vec<String>>> {
+        let Records { records, contradictions } = self.plugin.records().await?;
+        let difference = self.addresses().difference(&records);
+        let leaked = difference.leaked.iter().map(|what| format!("leaked: {what}")).collect();
+        let unrecorded = difference.unrecorded.iter().map(|what| format!("in no record: {what}")).collect();
+        let mut found = BTreeMap::from([
+            ("addresses_leaked", leaked),
+            ("addresses_in_no_record", unrecorded),
+            ("contradictions_in_records", contradictions),
+        ]);
+        if let Some(pools) = self.plugin.automatic_pools().await? {
+            let faults = faults(&pools, self.row.families.all(), &lock(&self.living));
+            let missing = faults.missing.iter().map(|what| format!("missing: {what}")).collect();
+            let left = faults.left.iter().map(|what| format!("left: {what}")).collect();
+            found.insert("automatic_pools_missing", missing);
+            found.insert("automatic_pools_of_wrong_size", faults.of_wrong_size);
+            found.insert("automatic_pools_left", left);
+        }
+        Ok(found)
+    }
+
     /// The addresses' account, for as long as the guard lives.
     pub(crate) fn addresses(&self) -> MutexGuard<'_, Addresses> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.addresses)
     }
 
     fn conclude(&self, trial: &mut Trial) -> Result<()> {
@@ -221,11 +244,15 @@ impl Rig {
         }
         let breaches: Vec<String> = self.addresses().breaches().iter().map(ToString::to_string).collect();
         breaches.into_iter().for_each(|breach| trial.note(breach));
-        trial.metric("addresses_leaked", self.differences.leaked as f64);
-        trial.metric("addresses_in_no_record", self.differences.unrecorded as f64);
-        trial.metric("contradictions_in_records", self.differences.contradictions as f64);
+        for (metric, count) in &self.differences {
+            trial.metric(metric, *count as f64);
+        }
         trial.metric("pods", f64::from(self.row.pods()));
         let csv = self.kubelets.log().csv();
         trial.attach("requests", &csv)
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,10 +4,11 @@ use harness::{Context, Error, Row, Rows};
 use measure::Budgets;
 use record::Document;
 
+use crate::absent::Absent;
 use crate::document::published;
 use crate::matrix::Matrix;
 use crate::system::PluginName;
-use crate::tier::Tier;
+use crate::tier::{Ratio, Tier};
 
 /// Variable with the descriptor of the cluster that disturbed rows have to themselves.
 pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
@@ -30,6 +31,9 @@ const DEVIATIONS: [&str; 9] = [
 ];
 const OF_HOST_LOCAL: &str = "host-local has a range for each machine, as large as the pods that it takes: its addresses are not as scarce as those of a shared pool.";
 const OF_SPIDERPOOL: &str = "Spiderpool's agents and its controller run as processes under the rights of the cluster's administrator; agents are asked over their sockets with what the CNI program sends, without running it.";
+const OF_SPIDERPOOL_EXEC: &str = "Spiderpool's agents and its controller run as processes under the rights of the cluster's administrator; the CNI program is run for each request, and told of no network namespace: it announces no address, which it does last.";
+const OF_SUBNETS: &str = "The SpiderSubnets have exactly as many addresses as there are pods, and each Deployment asks for as many as it has pods, and none beyond them.";
+const OF_NODE_SLICES: &str = "Each machine's slice has 254 addresses: slices are powers of two, so that addresses are not as scarce as those of a shared pool.";
 const OF_TIER: &str = "No pod comes up: requests go to the plugin as fast as it answers, which no kubelet would do.";
 const OF_OUR_CLUSTERS: &str = "etcd does not sync its disk, and the client rate limits of the controller manager and the scheduler are raised: see the settings in the record.";
 
@@ -55,8 +59,49 @@ pub fn matrix_row(test: &str) -> Result<(Row, Matrix), Error> {
 /// As [`matrix_row`].
 pub fn tier_row(test: &str) -> Result<(Row, Tier), Error> {
     let (tier, parameters, overridden) = parameters()?.row::<Tier>(ROWS_FILE, test, &Context::from_env()?.sets)?;
+    let deviations = std::iter::once(OF_TIER).chain(own_deviations(tier.plugin)).map(str::to_owned).collect();
     let row = bare(test, "KUBEDYNO_FIXTURE_KWOK", parameters, overridden)?;
-    Ok((Row { deviations: vec![OF_TIER.to_owned()], ..row }, tier))
+    Ok((Row { deviations, comparator: tier.plugin.is_comparator(), ..row }, tier))
+}
+
+/// The row called `test` that compares two plugins in one run.
+///
+/// # Errors
+/// As [`matrix_row`].
+pub fn ratio_row(test: &str) -> Result<(Row, Ratio), Error> {
+    ratio(test, "KUBEDYNO_FIXTURE_KWOK", None)
+}
+
+/// The same on the cluster that may be broken, as [`disturbed_row`].
+///
+/// # Errors
+/// As [`matrix_row`].
+pub fn disturbed_ratio_row(row: &str, test: &str) -> Result<(Row, Ratio), Error> {
+    ratio(row, DISTURBED_FIXTURE, Some(format!("disturbed/{test}")))
+}
+
+fn ratio(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Ratio), Error> {
+    let (ratio, parameters, overridden) = parameters()?.row::<Ratio>(ROWS_FILE, test, &Context::from_env()?.sets)?;
+    let row = bare(test, fixture, parameters, overridden)?;
+    let deviations = [OF_TIER, OF_HOST_LOCAL, OF_SPIDERPOOL].map(str::to_owned).into();
+    Ok((Row { deviations, aside, ..row }, ratio))
+}
+
+/// The row called `test`, of a plugin that is not to be had: it ends as `unsupported`.
+///
+/// # Errors
+/// As [`matrix_row`].
+pub fn absent_row(test: &str) -> Result<Row, Error> {
+    let rows = parameters()?;
+    let (absent, parameters, overridden) = rows.row::<Absent>(ROWS_FILE, test, &Context::from_env()?.sets)?;
+    let lacks = rows.absent().find(|(row, _)| *row == test).map(|(_, needs)| needs.to_owned());
+    let Absent { plugin, families, deployments, replicas } = absent;
+    Ok(Row {
+        lacks: Some(lacks.ok_or_else(|| Error::Environment(format!("{ROWS_FILE}: there is no `[absent.{test}]`")))?),
+        published: published(plugin.system(), families, deployments, replicas),
+        comparator: true,
+        ..bare(test, "KUBEDYNO_FIXTURE_KWOK", parameters, overridden)?
+    })
 }
 
 /// A row on the cluster that may be broken, for a test that disturbs it and then looks at the verdict. Its record lies
@@ -71,20 +116,28 @@ pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, Matrix), Error> {
 fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Matrix), Error> {
     let (matrix, parameters, overridden) =
         self::parameters()?.row::<Matrix>(ROWS_FILE, test, &Context::from_env()?.sets)?;
-    let own = match matrix.plugin {
-        PluginName::HostLocal => Some(OF_HOST_LOCAL),
-        PluginName::Spiderpool => Some(OF_SPIDERPOOL),
-        PluginName::Whereabouts => None,
-    };
+    let Matrix { plugin, families, deployments, replicas, .. } = matrix;
     let row = Row {
-        deviations: DEVIATIONS.into_iter().chain(own).map(str::to_owned).collect(),
-        published: published(&matrix),
+        deviations: DEVIATIONS.into_iter().chain(own_deviations(plugin)).map(str::to_owned).collect(),
+        published: published(plugin.system(), families, deployments, replicas),
         aside,
         // The floor has nothing to stall on; Whereabouts was seen to, by the document and here.
-        comparator: matrix.plugin == PluginName::Whereabouts,
+        comparator: plugin.is_comparator(),
         ..bare(test, fixture, parameters, overridden)?
     };
     Ok((row, matrix))
+}
+
+fn own_deviations(plugin: PluginName) -> impl Iterator<Item = &'static str> {
+    let own = match plugin {
+        PluginName::HostLocal => &[OF_HOST_LOCAL][..],
+        PluginName::Spiderpool => &[OF_SPIDERPOOL],
+        PluginName::SpiderpoolExec => &[OF_SPIDERPOOL_EXEC],
+        PluginName::SpiderpoolSubnet => &[OF_SPIDERPOOL, OF_SUBNETS],
+        PluginName::Whereabouts => &[],
+        PluginName::WhereaboutsNodeSlice => &[OF_NODE_SLICES],
+    };
+    own.iter().copied()
 }
 
 /// What every row of the suite has in common.
@@ -99,6 +152,7 @@ fn bare(test: &str, fixture: &'static str, parameters: toml::Table, overridden: 
         },
         // Machines of its own, kinds and webhooks: nothing for a cluster of others.
         needs: None,
+        lacks: None,
         deviations: Vec::new(),
         deviations_of_our_clusters: vec![OF_OUR_CLUSTERS.to_owned()],
         published: Vec::new(),

@@ -10,14 +10,20 @@ use tokio::sync::Semaphore;
 
 use crate::cni::Cni;
 use crate::plugin::{
-    HostLocal, Plugin, SPIDERPOOL_KINDS, Spiderpool, SpiderpoolSettings, WHEREABOUTS_KINDS, Whereabouts,
+    DEFINITION_KIND, HostLocal, Plugin, SPIDERPOOL_KINDS, Slices, Spiderpool, SpiderpoolSettings, WHEREABOUTS_KINDS,
+    Whereabouts,
 };
 use crate::pool::{Family, Pool};
+use crate::start;
 
 /// kubelet waits for a sandbox for twice its `runtimeRequestTimeout` of 2 minutes.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// A plugin that a row can be about.
+/// Spiderpool's CNI program wants a network namespace that it can open, and announces addresses in it. It takes any file of
+/// this file system for one; entering this one fails, which it logs, and nothing is sent anywhere.
+const NO_NETNS: &str = "/proc/version";
+
+/// A plugin that a row can be about, and how it is asked or set up where there are several ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PluginName {
@@ -25,8 +31,14 @@ pub enum PluginName {
     HostLocal,
     /// A comparator.
     Whereabouts,
-    /// The subject.
+    /// The same with node slices.
+    WhereaboutsNodeSlice,
+    /// The subject, asked over its agents' sockets.
     Spiderpool,
+    /// The same, asked through its CNI program.
+    SpiderpoolExec,
+    /// The same, with a pool of its own for each Deployment out of a SpiderSubnet.
+    SpiderpoolSubnet,
 }
 
 /// The families that every pod gets an address of.
@@ -54,6 +66,13 @@ pub struct System {
     pub nodes: Vec<String>,
 }
 
+impl PluginName {
+    /// Whether it is measured and reported, and not judged.
+    pub fn is_comparator(self) -> bool {
+        matches!(self, Self::Whereabouts | Self::WhereaboutsNodeSlice)
+    }
+}
+
 impl Families {
     /// As a list.
     pub fn all(self) -> &'static [Family] {
@@ -69,6 +88,10 @@ impl System {
     pub fn pools(&self) -> Vec<Pool> {
         match self.plugin {
             PluginName::HostLocal => (0..self.nodes.len()).flat_map(|n| self.node_pools(n)).collect(),
+            PluginName::WhereaboutsNodeSlice => {
+                let slices = |family: &Family| Pool::of_slices(*family, self.nodes.len() as u32);
+                self.families.all().iter().map(slices).collect()
+            }
             _ => self.families.all().iter().map(|family| Pool::of(*family, self.addresses)).collect(),
         }
     }
@@ -84,25 +107,43 @@ impl System {
     pub async fn start(&self, trial: &mut Trial) -> Result<Arc<dyn Plugin>, Error> {
         let directory = trial.scratch()?;
         match self.plugin {
-            PluginName::HostLocal => self.host_local(trial, &directory),
-            PluginName::Whereabouts => self.whereabouts(trial, &directory).await,
-            PluginName::Spiderpool => self.spiderpool(trial, &directory).await,
+            PluginName::HostLocal => self.host_local(trial, &directory).await,
+            PluginName::Whereabouts | PluginName::WhereaboutsNodeSlice => self.whereabouts(trial, &directory).await,
+            PluginName::Spiderpool | PluginName::SpiderpoolExec | PluginName::SpiderpoolSubnet => {
+                self.spiderpool(trial, &directory).await
+            }
         }
     }
 
-    fn host_local(&self, trial: &mut Trial, directory: &Path) -> Result<Arc<dyn Plugin>, Error> {
-        let cni = self.cni(trial, "host-local")?.0;
+    async fn host_local(&self, trial: &mut Trial, directory: &Path) -> Result<Arc<dyn Plugin>, Error> {
+        let cni = self.cni(trial, "host-local", directory).await?.0;
         let nodes = self.nodes.iter().enumerate().map(|(n, node)| (node.clone(), self.node_pools(n)));
         Ok(Arc::new(HostLocal::new(cni, &directory.join("networks"), &nodes.collect::<Vec<_>>())))
     }
 
     async fn whereabouts(&self, trial: &mut Trial, directory: &Path) -> Result<Arc<dyn Plugin>, Error> {
-        let (cni, program) = self.cni(trial, "whereabouts")?;
-        let kinds = read_kinds(&program.module, &WHEREABOUTS_KINDS)?;
+        let (cni, program) = self.cni(trial, "whereabouts", directory).await?;
+        let mut kinds = read_kinds(&program.module, &WHEREABOUTS_KINDS)?;
+        let sliced = self.plugin == PluginName::WhereaboutsNodeSlice;
+        if sliced {
+            kinds.extend(read_kinds(&Program::of("spiderpool-agent")?.module, &DEFINITION_KIND)?);
+        }
         make_kinds(trial.client(), &trial.cluster_labels(), kinds).await?;
         let (client, kubeconfig) = (trial.client(), trial.kubeconfig());
         let plugin = Whereabouts::new(cni, directory, &self.pools(), client, kubeconfig, trial.namespace())?;
-        Ok(Arc::new(plugin))
+        if !sliced {
+            return Ok(Arc::new(plugin));
+        }
+        let controller = self::program(trial, "whereabouts-node-slice-controller")?;
+        let supervisor = trial.supervisor()?;
+        let slices = Slices {
+            controller: &controller,
+            namespace: trial.namespace(),
+            labels: &trial.labels(),
+            nodes: &self.nodes,
+            directory,
+        };
+        Ok(Arc::new(plugin.with_slices(&slices, trial.client(), &supervisor).await?))
     }
 
     async fn spiderpool(&self, trial: &mut Trial, directory: &Path) -> Result<Arc<dyn Plugin>, Error> {
@@ -111,6 +152,13 @@ impl System {
         let labels = trial.cluster_labels();
         let kinds = read_kinds(&agent.module, &SPIDERPOOL_KINDS)?;
         make_kinds(trial.client(), &labels, kinds).await?;
+        let cni = match self.plugin {
+            PluginName::SpiderpoolExec => {
+                let cni = self.cni(trial, "spiderpool", directory).await?.0;
+                Some(Cni { netns: Some(NO_NETNS.into()), ..cni })
+            }
+            _ => None,
+        };
         let settings = SpiderpoolSettings {
             directory: directory.to_owned(),
             kubeconfig: trial.kubeconfig().to_owned(),
@@ -118,6 +166,8 @@ impl System {
             labels,
             nodes: self.nodes.clone(),
             pools: self.pools(),
+            automatic: self.plugin == PluginName::SpiderpoolSubnet,
+            cni,
             agent,
             controller,
         };
@@ -126,14 +176,17 @@ impl System {
         Ok(Arc::new(plugin))
     }
 
-    fn cni(&self, trial: &mut Trial, name: &str) -> Result<(Cni, Program), Error> {
+    /// A plugin's program; what it costs to start it is part of the record.
+    async fn cni(&self, trial: &mut Trial, name: &str, directory: &Path) -> Result<(Cni, Program), Error> {
         let program = program(trial, name)?;
         let cni = Cni {
             program: program.used.path.clone(),
             supervisor: trial.supervisor()?,
             at_once: Arc::new(Semaphore::new(self.execs_at_once)),
             patience: PATIENCE,
+            netns: None,
         };
+        start::record(trial, &cni, directory).await?;
         Ok((cni, program))
     }
 }

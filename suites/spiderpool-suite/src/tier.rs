@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cluster::{NodeShape, RUN_LABEL};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use harness::{Account, Error, PhaseSpec, Result, Trial};
+use harness::{Account, Arms, Error, PhaseSpec, Result, Trial};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
@@ -17,10 +17,14 @@ use serde_json::json;
 use crate::kubelet::container_id;
 use crate::machines::Machines;
 use crate::plugin::{Plugin, Sandbox};
+use crate::rig::Interpose;
 use crate::system::{Families, PluginName, System};
 
 /// Objects that are created or deleted at once.
 const OBJECTS_AT_ONCE: usize = 8;
+
+/// What the order of two plugins follows from: with it, they take turns as ABBAAB.
+const SEED: u64 = 1;
 
 /// Stages of a request pair.
 const REQUEST: &[&str] = &["asked", "answered", "release asked", "released"];
@@ -47,12 +51,47 @@ pub struct Tier {
     pub phase_limit_s: u64,
 }
 
+/// Parameters of a row that compares the subject with the floor in one run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ratio {
+    /// The families.
+    pub families: Families,
+    /// Addresses of each family in the pool, and requests for one.
+    pub addresses: u32,
+    /// Requests under way at once.
+    pub at_once: usize,
+    /// Measured runs of each plugin.
+    pub repeats: usize,
+    /// Seconds without progress after which a phase is stalled.
+    pub stalled_after_s: u64,
+    /// Seconds after which a phase is over even if it moves.
+    pub phase_limit_s: u64,
+}
+
+impl Ratio {
+    /// The floor, and what is compared with it.
+    const NAMES: [&str; 2] = ["host_local", "spiderpool"];
+
+    /// The two plugins as arms that take turns.
+    pub fn arms(&self) -> Arms {
+        Arms { names: &Self::NAMES, subjects: &Self::NAMES, repeats: self.repeats, warm_up: 0, seed: SEED }
+    }
+
+    /// What an arm is run with.
+    pub fn tier(&self, arm: &str) -> Tier {
+        let Self { families, addresses, at_once, stalled_after_s, phase_limit_s, .. } = *self;
+        let plugin = if arm == Self::NAMES[0] { PluginName::HostLocal } else { PluginName::Spiderpool };
+        Tier { plugin, families, addresses, at_once, stalled_after_s, phase_limit_s }
+    }
+}
+
 /// Fills the pool with one request after the other, or many at once, and empties it.
 ///
 /// # Errors
 /// When the system does not start, the apiserver refuses something, or a phase does not complete.
-pub async fn drive(trial: &mut Trial, row: &Tier) -> Result<()> {
-    let node = format!("worker-{}", trial.run_id().rsplit('-').next().unwrap_or_default());
+pub async fn drive(trial: &mut Trial, row: &Tier, interpose: Option<Interpose>) -> Result<()> {
+    let node = format!("worker-{}", trial.suffix());
     let nodes = vec![node.clone()];
     let _machines = Machines::register(trial.client(), &nodes, &NodeShape::default(), &trial.cluster_labels()).await?;
     let system = System {
@@ -63,6 +102,7 @@ pub async fn drive(trial: &mut Trial, row: &Tier) -> Result<()> {
         nodes,
     };
     let plugin = system.start(trial).await?;
+    let plugin = interpose.map_or_else(|| Arc::clone(&plugin), |interpose| interpose(Arc::clone(&plugin)));
     plugin.processes().iter().for_each(|component| trial.observe(component));
     let sandboxes = sandboxes(trial, &node, row.addresses).await?;
     let account = Account::new(REQUEST);

@@ -1,6 +1,5 @@
 //! What a driver needs of its trial to run a system under test of its own: a place, supervision, and a say in the record.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,15 +89,26 @@ impl Trial {
         self.series(name, csv)
     }
 
+    /// Keeps a file in the form of somebody else's tool beside the record, as `upstream/<suite>.<row>.<name>`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let file = format!("upstream/{}.{}.{name}", self.record.suite, self.record.test);
+        let file = self.run_dir.write_file(&file, bytes)?;
+        self.record.files.push(file);
+        Ok(())
+    }
+
+    /// A figure that was added before.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        self.record.metrics.get(name).copied()
+    }
+
     /// What the names of its nodes end with: those of no other trial do. A node of an old name meets the Lease of the old
     /// one, which a simulation that was started again waits for.
     pub fn suffix(&self) -> String {
         namespace::suffix(&self.run_id, std::process::id())
-    }
-
-    /// The driver's own figures so far, by name.
-    pub fn figures(&self) -> &BTreeMap<String, f64> {
-        &self.record.metrics
     }
 
     /// Says what a figure of a phase that is over is made of.

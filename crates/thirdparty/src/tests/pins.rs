@@ -29,6 +29,7 @@ fn pins_parse() {
     kwokctl v0.8.0: KUBEDYNO_KWOKCTL => kwokctl version v0.8.0
     host-local v1.9.1: KUBEDYNO_HOST_LOCAL => CNI host-local plugin v1.9.1
     whereabouts v0.9.4: KUBEDYNO_WHEREABOUTS => whereabouts v0.9.4-unknown
+    whereabouts-node-slice-controller v0.9.4: KUBEDYNO_WHEREABOUTS_NODE_SLICE_CONTROLLER => github.com/k8snetworkplumbingwg/whereabouts v0.9.4
     spiderpool v1.2.2: KUBEDYNO_SPIDERPOOL => Spiderpool IPAM v1.2.2
     spiderpool-agent v1.2.2: KUBEDYNO_SPIDERPOOL_AGENT => github.com/spidernet-io/spiderpool v1.2.2
     spiderpool-controller v1.2.2: KUBEDYNO_SPIDERPOOL_CONTROLLER => github.com/spidernet-io/spiderpool v1.2.2

@@ -9,11 +9,8 @@ use serde_json::{Value, json};
 
 use crate::addresses::Record;
 use crate::cni::Cni;
-use crate::plugin::{Failure, Plugin, Records, Sandbox};
+use crate::plugin::{Failure, NETWORK, Plugin, Records, Sandbox};
 use crate::pool::Pool;
-
-/// The network's name, which is the directory of its files.
-const NETWORK: &str = "net";
 
 /// host-local on every node.
 #[derive(Debug)]

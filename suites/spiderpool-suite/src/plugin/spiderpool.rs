@@ -1,11 +1,12 @@
-//! Spiderpool: one real agent a node, asked over its unix socket as the CNI program asks it, and a real controller with
-//! its webhooks.
+//! Spiderpool: one real agent a node, asked over its unix socket as the CNI program asks it, or by that program itself, and
+//! a real controller with its webhooks.
 
 mod agent;
 mod certificate;
 mod controller;
 mod metrics;
 mod objects;
+mod subnets;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,6 +19,8 @@ use futures_util::future::{BoxFuture, join_all, try_join_all};
 use harness::{Error, Program, Service, Supervisor};
 use kube::Client;
 
+use crate::automatic::AutomaticPool;
+use crate::cni::Cni;
 use crate::plugin::{Failure, Figures, Plugin, Records, Sandbox};
 use crate::pool::Pool;
 
@@ -44,6 +47,10 @@ pub struct Settings {
     pub nodes: Vec<String>,
     /// The pools.
     pub pools: Vec<Pool>,
+    /// Whether they are SpiderSubnets, out of which the controller makes a pool for each Deployment.
+    pub automatic: bool,
+    /// The CNI program, where requests go through it.
+    pub cni: Option<Cni>,
     /// The agent's program.
     pub agent: Program,
     /// The controller's program.
@@ -73,10 +80,10 @@ impl Spiderpool {
     pub async fn start(settings: Settings, client: &Client, supervisor: &Arc<Supervisor>) -> Result<Self, Error> {
         let certificate = certificate::self_signed(&settings.directory)?;
         let config = settings.directory.join("conf.yml");
-        write(&config, &objects::config(&settings.pools, None))?;
+        write(&config, &objects::config(&settings, None))?;
         let (controller, webhooks) = controller::start(&settings, &config, &certificate, supervisor).await?;
-        objects::make_webhooks(client, &settings.labels, webhooks, &certificate).await?;
-        objects::make_pools(client, &settings.labels, &settings.pools).await?;
+        objects::make_webhooks(client, &settings, webhooks, &certificate).await?;
+        objects::make_pools(client, &settings).await?;
         let plugin = Self {
             settings,
             client: client.clone(),
@@ -92,7 +99,7 @@ impl Spiderpool {
         let mut agents = Vec::new();
         for (n, node) in self.settings.nodes.iter().enumerate() {
             let config = self.settings.directory.join(format!("agent-{n}.yml"));
-            write(&config, &objects::config(&self.settings.pools, Some(&self.socket(n))))?;
+            write(&config, &objects::config(&self.settings, Some(&self.socket(n))))?;
             agents.push(agent::start(&self.settings, n, node, &config, &self.supervisor)?);
         }
         *lock(&self.agents) = agents;
@@ -109,6 +116,11 @@ impl Spiderpool {
         self.settings.directory.join(format!("agent-{n}.sock"))
     }
 
+    /// Where the CNI program writes.
+    fn log(&self) -> PathBuf {
+        self.settings.directory.join("cni.log")
+    }
+
     fn socket_of(&self, sandbox: &Sandbox) -> Result<PathBuf, Failure> {
         let n = self.settings.nodes.iter().position(|node| *node == sandbox.node);
         n.map(|n| self.socket(n)).ok_or_else(|| Failure::Unreachable(format!("no node {}", sandbox.node)))
@@ -117,15 +129,41 @@ impl Spiderpool {
 
 impl Plugin for Spiderpool {
     fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
-        Box::pin(async move { agent::add(&self.socket_of(sandbox)?, sandbox).await })
+        Box::pin(async move {
+            let socket = self.socket_of(sandbox)?;
+            match &self.settings.cni {
+                Some(cni) => cni.add(sandbox, &objects::network(&socket, &self.log())).await,
+                None => agent::add(&socket, sandbox).await,
+            }
+        })
     }
 
     fn del<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Option<Failure>, Failure>> {
-        Box::pin(async move { agent::del(&self.socket_of(sandbox)?, sandbox).await })
+        Box::pin(async move {
+            let socket = self.socket_of(sandbox)?;
+            match &self.settings.cni {
+                // What the agent refuses, the program hides from us as well: it is in its log.
+                Some(cni) => cni.del(sandbox, &objects::network(&socket, &self.log())).await.map(|()| None),
+                None => agent::del(&socket, sandbox).await,
+            }
+        })
     }
 
     fn records(&self) -> BoxFuture<'_, Result<Records, Error>> {
         Box::pin(objects::records(&self.client, &self.settings.namespace))
+    }
+
+    fn annotations(&self) -> BTreeMap<String, String> {
+        if self.settings.automatic { subnets::annotations(&self.settings.pools) } else { BTreeMap::new() }
+    }
+
+    fn automatic_pools(&self) -> BoxFuture<'_, Result<Option<Vec<AutomaticPool>>, Error>> {
+        Box::pin(async {
+            if !self.settings.automatic {
+                return Ok(None);
+            }
+            subnets::automatic_pools(&self.client, &self.settings.namespace).await.map(Some)
+        })
     }
 
     fn processes(&self) -> Vec<Component> {

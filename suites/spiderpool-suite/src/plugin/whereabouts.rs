@@ -1,13 +1,17 @@
 //! Whereabouts: a program that is run for each request, with its records in objects of the cluster.
 //!
-//! In its cluster-wide mode every request takes one Lease by leader election (`pkg/storage/kubernetes/ipam.go`).
+//! In its cluster-wide mode every request takes one Lease by leader election (`pkg/storage/kubernetes/ipam.go`); with node slices
+//! each node has one of its own.
+
+mod node_slices;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use cluster::Component;
 use futures_util::future::BoxFuture;
-use harness::Error;
+use harness::{Error, Program, Service, Supervisor};
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::config::Kubeconfig;
 use kube::core::GroupVersionKind;
@@ -17,8 +21,11 @@ use serde_json::{Value, json};
 
 use crate::addresses::Record;
 use crate::cni::Cni;
-use crate::plugin::{Failure, Plugin, Records, Sandbox};
-use crate::pool::Pool;
+use crate::plugin::{Failure, NETWORK, Plugin, Records, Sandbox};
+use crate::pool::{Pool, SLICE};
+
+pub use node_slices::DEFINITION_KIND;
+use node_slices::Setting;
 
 /// The kinds that it needs, as files of its module.
 pub const KINDS: [&str; 3] = [
@@ -27,12 +34,29 @@ pub const KINDS: [&str; 3] = [
     "doc/crds/whereabouts.cni.cncf.io_overlappingrangeipreservations.yaml",
 ];
 
-/// Whereabouts in its cluster-wide mode.
+/// Whereabouts in one of its modes.
 pub struct Whereabouts {
     cni: Cni,
     config: Value,
+    kubeconfig: PathBuf,
+    controller: Option<Service>,
     pools: Api<DynamicObject>,
     reservations: Api<DynamicObject>,
+}
+
+/// What its node-slice mode needs.
+#[derive(Debug)]
+pub struct Slices<'a> {
+    /// The controller that divides the range.
+    pub controller: &'a Program,
+    /// The namespace of its objects.
+    pub namespace: &'a str,
+    /// Labels of what is made for it.
+    pub labels: &'a BTreeMap<String, String>,
+    /// The nodes.
+    pub nodes: &'a [String],
+    /// Directory of its log.
+    pub directory: &'a Path,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +84,7 @@ impl std::fmt::Debug for Whereabouts {
 }
 
 impl Whereabouts {
-    /// The plugin with its pools; its files go to `directory`, its objects to `namespace`.
+    /// The plugin in its cluster-wide mode, with its pools; its files go to `directory`, its objects to `namespace`.
     ///
     /// # Errors
     /// When the kubeconfig cannot be read, or a file cannot be written.
@@ -85,9 +109,29 @@ impl Whereabouts {
         Ok(Self {
             cni,
             config: config(pools, &flat, &kubernetes),
+            kubeconfig: own,
+            controller: None,
             pools: api("IPPool"),
             reservations: api("OverlappingRangeIPReservation"),
         })
+    }
+
+    /// The same with node slices: starts their controller, and waits until every node has one.
+    ///
+    /// # Errors
+    /// When the controller does not start, or a node gets no slice.
+    pub async fn with_slices(
+        mut self,
+        slices: &Slices<'_>,
+        client: &Client,
+        supervisor: &Supervisor,
+    ) -> Result<Self, Error> {
+        self.config["ipam"]["node_slice_size"] = SLICE.into();
+        let Slices { controller, namespace, labels, nodes, directory } = *slices;
+        let (kubeconfig, network) = (self.kubeconfig.as_path(), &self.config);
+        let setting = Setting { controller, kubeconfig, namespace, labels, nodes, network, directory };
+        self.controller = Some(node_slices::start(&setting, client, supervisor).await?);
+        Ok(self)
     }
 }
 
@@ -98,6 +142,10 @@ impl Plugin for Whereabouts {
 
     fn del<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Option<Failure>, Failure>> {
         Box::pin(async move { self.cni.del(sandbox, &self.config).await.map(|()| None) })
+    }
+
+    fn processes(&self) -> Vec<Component> {
+        self.controller.iter().map(|controller| controller.component().clone()).collect()
     }
 
     fn records(&self) -> BoxFuture<'_, Result<Records, Error>> {
@@ -135,7 +183,7 @@ fn config(pools: &[Pool], flat: &Path, kubernetes: &Value) -> Value {
     };
     json!({
         "cniVersion": "1.0.0",
-        "name": "net",
+        "name": NETWORK,
         "type": "whereabouts",
         "ipam": {
             "type": "whereabouts",

@@ -3,24 +3,26 @@
 //!
 //! These rows run on a cluster of their own. Their records lie in `disturbed/` of the run, apart from its results.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use cluster::{Component, connect};
 use futures_util::future::BoxFuture;
-use harness::{Error, fixture, judged};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::PostParams;
+use harness::{Error, compared, fixture, judged};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use measure::Verdict;
 use record::Trial;
 use rstest::rstest;
 use serde_json::json;
+use spiderpool_suite::automatic::AutomaticPool;
 use spiderpool_suite::matrix::drive;
 use spiderpool_suite::plugin::{Failure, Plugin, Records, Sandbox};
 use spiderpool_suite::pool::Family;
-use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_row};
+use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_ratio_row, disturbed_row, tier};
 
 /// What a plugin does wrong, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +141,8 @@ async fn a_pod_that_never_gets_an_address_is_a_stall_and_is_named() {
     assert!(record.notes.iter().any(|note| note.contains("not you")), "{:?}", record.notes);
 }
 
-/// A plugin that does half as much again of everything: it asks the apiserver, writes to etcd, and burns CPU.
+/// A plugin that does half as much again of everything: it asks the apiserver and the agents, writes to etcd, gives the
+/// controller something to look at, and burns CPU.
 struct Wasteful {
     plugin: Arc<dyn Plugin>,
     client: Client,
@@ -150,10 +153,18 @@ impl Wasteful {
     async fn waste(&self, sandbox: &Sandbox) {
         let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &sandbox.namespace);
         let nth = self.asked.fetch_add(1, Ordering::SeqCst);
-        for i in 0..5 {
+        for i in 0..8 {
             let object = json!({"metadata": {"name": format!("waste-{nth}-{i}")}, "data": {"x": "x".repeat(8 << 10)}});
             let object: ConfigMap = serde_json::from_value(object).unwrap();
             objects.create(&PostParams::default(), &object).await.unwrap();
+        }
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &sandbox.namespace);
+        let nobody = Sandbox { pod: format!("nobody-{nth}"), ..sandbox.clone() };
+        for i in 0..10 {
+            let annotation = Patch::Merge(json!({"metadata": {"annotations": {"wasted": i.to_string()}}}));
+            // Whoever is to go may be gone by now.
+            pods.patch_metadata(&sandbox.pod, &PatchParams::default(), &annotation).await.ok();
+            assert!(self.plugin.add(&nobody).await.is_err());
         }
         let loops = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done";
         tokio::process::Command::new("sh").args(["-c", loops]).status().await.unwrap();
@@ -199,9 +210,84 @@ async fn every_cost_is_missed_when_the_plugin_wastes() {
     let interpose: Interpose =
         Box::new(move |plugin| Arc::new(Wasteful { plugin, client, asked: AtomicUsize::new(0) }));
     let record = judged(row, async |trial| drive(trial, &matrix, Some(interpose)).await).await.unwrap();
-    let costs = ["api_requests_per_object", "etcd_wal_bytes_per_object", "plugin_yardsticks_per_object"];
-    for metric in ["create", "rebuild", "delete"].iter().flat_map(|phase| costs.map(|cost| format!("{phase}_{cost}"))) {
-        let budget = record.budgets.iter().find(|budget| budget.metric == metric).unwrap();
+    let costs = record.budgets.iter().filter(|budget| budget.metric.ends_with("_per_object"));
+    assert!(costs.clone().count() > 12, "of each phase its requests and bytes, and most of what it spends");
+    for budget in costs {
+        let metric = &budget.metric;
         assert_eq!(budget.verdict, Verdict::Fail, "{metric}: {}", budget.reason);
     }
+}
+
+/// Deployments that ask for other pools than the check wants: of one family only, one address too large, and kept for good.
+struct Demanding(Arc<dyn Plugin>);
+
+impl Plugin for Demanding {
+    fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+        self.0.add(sandbox)
+    }
+
+    fn del<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Option<Failure>, Failure>> {
+        self.0.del(sandbox)
+    }
+
+    fn records(&self) -> BoxFuture<'_, Result<Records, Error>> {
+        self.0.records()
+    }
+
+    fn annotations(&self) -> BTreeMap<String, String> {
+        [("subnet", r#"{"ipv4":["v4"]}"#), ("ippool-ip-number", "+1"), ("ippool-reclaim", "false")]
+            .map(|(key, value)| (format!("ipam.spidernet.io/{key}"), value.to_owned()))
+            .into()
+    }
+
+    fn automatic_pools(&self) -> BoxFuture<'_, Result<Option<Vec<AutomaticPool>>, Error>> {
+        self.0.automatic_pools()
+    }
+
+    fn processes(&self) -> Vec<Component> {
+        self.0.processes()
+    }
+
+    fn power_off(&self) {
+        self.0.power_off();
+    }
+
+    fn power_on(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.0.power_on()
+    }
+}
+
+#[rstest]
+#[case::as_they_should(None, Verdict::Pass)]
+#[case::otherwise(Some(Box::new(|plugin| Arc::new(Demanding(plugin)) as Arc<dyn Plugin>) as Interpose), Verdict::Fail)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pools_that_do_not_follow_their_deployments_are_found(
+    #[case] interpose: Option<Interpose>,
+    #[case] verdict: Verdict,
+) {
+    let name = if interpose.is_some() { "Demanding" } else { "SubnetsAsTheyShould" };
+    let (row, matrix) = disturbed_row("subnet_disturbed", name).unwrap();
+    let record = judged(row, async |trial| drive(trial, &matrix, interpose).await).await.unwrap();
+    for metric in ["automatic_pools_missing", "automatic_pools_of_wrong_size", "automatic_pools_left"] {
+        let budget = record.budgets.iter().find(|budget| budget.metric == metric).unwrap();
+        assert_eq!(budget.verdict, verdict, "{}: {:?}", record.reason, record.notes);
+    }
+}
+
+/// The ratio to the floor is missed when the subject wastes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ratio_to_the_floor_is_missed_when_the_plugin_wastes() {
+    let (row, ratio) = disturbed_ratio_row("ratio_disturbed", "WastefulRatio").unwrap();
+    let client = connect(&fixture(DISTURBED_FIXTURE).unwrap().0).await.unwrap();
+    let arms = ratio.arms();
+    let run = compared(row, &arms, async |trial, arm| {
+        let client = client.clone();
+        let wasteful: Interpose =
+            Box::new(move |plugin| Arc::new(Wasteful { plugin, client, asked: AtomicUsize::new(0) }));
+        let interpose = (arm == "spiderpool").then_some(wasteful);
+        tier::drive(trial, &ratio.tier(arm), interpose).await
+    });
+    let record = run.await.unwrap();
+    let budget = record.budgets.iter().find(|budget| budget.metric == "spiderpool_to_host_local_add_p50_ms").unwrap();
+    assert_eq!(budget.verdict, Verdict::Fail, "{}", record.reason);
 }

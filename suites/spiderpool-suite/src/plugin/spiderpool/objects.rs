@@ -12,10 +12,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::Settings;
 use super::certificate::Certificate;
 use crate::addresses::Record;
-use crate::plugin::Records;
-use crate::pool::{Family, Pool};
+use crate::plugin::{NETWORK, Records};
+use crate::pool::Family;
 
 /// The kinds that it needs, as files of its module.
 pub const KINDS: [&str; 7] = [
@@ -30,7 +31,7 @@ pub const KINDS: [&str; 7] = [
 
 /// What the chart's webhooks are asked about (`charts/spiderpool/templates/tls.yaml`), without those of networks that are
 /// not built here.
-const MUTATED: [&str; 2] = ["spiderippool", "spiderreservedip"];
+const CHECKED: [&str; 3] = ["spiderippool", "spiderreservedip", "spidersubnet"];
 
 /// The status of a pool; who holds what is JSON in a string.
 #[derive(Default, Deserialize)]
@@ -64,25 +65,37 @@ struct Detail {
 }
 
 /// The configuration of an agent, with its socket, or of the controller.
-pub(super) fn config(pools: &[Pool], socket: Option<&Path>) -> Value {
-    let has = |family| pools.iter().any(|pool| pool.family == family);
+pub(super) fn config(settings: &Settings, socket: Option<&Path>) -> Value {
+    let has = |family| settings.pools.iter().any(|pool| pool.family == family);
     json!({
         "ipamUnixSocketPath": socket,
         "enableIPv4": has(Family::V4),
         "enableIPv6": has(Family::V6),
         "tuneSysctlConfig": false,
         "enableStatefulSet": true,
-        "enableSpiderSubnet": false,
+        "enableSpiderSubnet": settings.automatic,
+        "enableAutoPoolForApplication": settings.automatic,
     })
 }
 
-/// Registers the controller's webhooks under its port on loopback.
+/// The network configuration that the CNI program is given.
+pub(super) fn network(socket: &Path, log: &Path) -> Value {
+    json!({
+        "cniVersion": "1.0.0",
+        "name": NETWORK,
+        "type": "spiderpool",
+        "ipam": {"type": "spiderpool", "ipam_unix_socket_path": socket, "log_file_path": log},
+    })
+}
+
+/// Registers the controller's webhooks under its port on loopback. Those of subnets answer only when it serves subnets.
 pub(super) async fn make_webhooks(
     client: &Client,
-    labels: &BTreeMap<String, String>,
+    settings: &Settings,
     port: u16,
     certificate: &Certificate,
 ) -> Result<(), Error> {
+    let kinds = if settings.automatic { &CHECKED[..] } else { &CHECKED[..2] };
     let hook = |verb: &str, kind: &&str, operations: &[&str]| {
         json!({
             "name": format!("{kind}.spiderpool.spidernet.io"),
@@ -105,13 +118,13 @@ pub(super) async fn make_webhooks(
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": kind,
-            "metadata": {"name": "spiderpool-controller", "labels": labels},
+            "metadata": {"name": "spiderpool-controller", "labels": settings.labels},
             "webhooks": hooks,
         })
     };
-    let mutating = MUTATED.iter().map(|kind| hook("mutate", kind, &["CREATE", "UPDATE"])).collect();
+    let mutating = kinds.iter().map(|kind| hook("mutate", kind, &["CREATE", "UPDATE"])).collect();
     let mutating: MutatingWebhookConfiguration = typed(configuration("MutatingWebhookConfiguration", mutating))?;
-    let validating = MUTATED.iter().map(|kind| hook("validate", kind, &["CREATE", "UPDATE"])).collect();
+    let validating = kinds.iter().map(|kind| hook("validate", kind, &["CREATE", "UPDATE"])).collect();
     let validating: ValidatingWebhookConfiguration =
         typed(configuration("ValidatingWebhookConfiguration", validating))?;
     let post = PostParams::default();
@@ -122,34 +135,40 @@ pub(super) async fn make_webhooks(
     Ok(())
 }
 
-/// Makes one pool a family, the default one of the cluster.
-pub(super) async fn make_pools(
-    client: &Client,
-    labels: &BTreeMap<String, String>,
-    pools: &[Pool],
-) -> Result<(), Error> {
-    for pool in pools {
-        let name = match pool.family {
-            Family::V4 => "v4",
-            Family::V6 => "v6",
-        };
-        // What else a pool needs, the mutating webhook sets.
-        let pool: DynamicObject = typed(json!({
+/// Makes one pool a family, the default one of the cluster; or one SpiderSubnet a family, out of which the controller makes
+/// pools.
+pub(super) async fn make_pools(client: &Client, settings: &Settings) -> Result<(), Error> {
+    let kind = if settings.automatic { "SpiderSubnet" } else { "SpiderIPPool" };
+    for pool in &settings.pools {
+        let name = name(pool.family);
+        // What else it needs, the mutating webhook sets.
+        let mut object = json!({
             "apiVersion": "spiderpool.spidernet.io/v2beta1",
-            "kind": "SpiderIPPool",
-            "metadata": {"name": name, "labels": labels},
+            "kind": kind,
+            "metadata": {"name": name, "labels": settings.labels},
             "spec": {
                 "subnet": pool.family.subnet(),
                 "gateway": pool.family.gateway(),
                 "ips": [format!("{}-{}", pool.first, pool.last)],
                 "excludeIPs": [pool.excluded],
-                "default": true,
             },
-        }))?;
-        let made = Api::all_with(client.clone(), &resource("SpiderIPPool")).create(&PostParams::default(), &pool).await;
-        made.map_err(Error::api(format!("cannot make SpiderIPPool {name}")))?;
+        });
+        if !settings.automatic {
+            object["spec"]["default"] = true.into();
+        }
+        let object: DynamicObject = typed(object)?;
+        let made = Api::all_with(client.clone(), &resource(kind)).create(&PostParams::default(), &object).await;
+        made.map_err(Error::api(format!("cannot make {kind} {name}")))?;
     }
     Ok(())
+}
+
+/// The name of the pool, or of the subnet, of a family.
+pub(super) fn name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "v4",
+        Family::V6 => "v6",
+    }
 }
 
 /// What the pools and the endpoints of pods have on record.
@@ -206,7 +225,7 @@ fn of_endpoint(pod: &str, status: &Value) -> Option<Vec<Record>> {
     addresses.filter(|address| !address.is_empty()).map(record).collect()
 }
 
-fn resource(kind: &str) -> ApiResource {
+pub(super) fn resource(kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk("spiderpool.spidernet.io", "v2beta1", kind))
 }
 
