@@ -89,7 +89,7 @@ pub async fn drive(trial: &mut Trial, row: &Matrix, interpose: Option<Interpose>
         delete(trial, &mut rig).await
     };
     let outcome = outcome.await;
-    if outcome.is_ok() && !row.plugin.is_comparator() && row.plugin != PluginName::HostLocal {
+    if outcome.is_ok() && row.plugin.is_subject() {
         report(trial, row)?;
     }
     rig.end(trial, outcome).await

@@ -77,7 +77,6 @@ impl Rig {
         let plugin = system.start(trial).await?;
         let plugin = interpose.map_or_else(|| Arc::clone(&plugin), |interpose| interpose(Arc::clone(&plugin)));
         plugin.processes().iter().for_each(|component| trial.observe(component));
-        let plugin_annotations = plugin.annotations();
         let account = Account::new(POD);
         let generations: Vec<_> = (0..generations).map(|number| Generation::open(&account, apps, number)).collect();
         let start = Start {
@@ -104,6 +103,7 @@ impl Rig {
             account,
             generations,
             machines,
+            annotations: plugin.annotations(),
             plugin,
             kubelets,
             pods: Api::namespaced(trial.client().clone(), trial.namespace()),
@@ -113,7 +113,6 @@ impl Rig {
             addresses,
             deployments: Api::namespaced(trial.client().clone(), trial.namespace()),
             labels: trial.labels(),
-            annotations: plugin_annotations,
             living: Mutex::default(),
             differences: Differences::default(),
         })

@@ -67,6 +67,11 @@ pub struct System {
 }
 
 impl PluginName {
+    /// Whether it is Spiderpool, however it is asked or set up.
+    pub fn is_subject(self) -> bool {
+        matches!(self, Self::Spiderpool | Self::SpiderpoolExec | Self::SpiderpoolSubnet)
+    }
+
     /// Whether it is measured and reported, and not judged.
     pub fn is_comparator(self) -> bool {
         matches!(self, Self::Whereabouts | Self::WhereaboutsNodeSlice)

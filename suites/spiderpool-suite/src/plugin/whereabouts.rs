@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use cluster::Component;
 use futures_util::future::BoxFuture;
-use harness::{Error, Program, Service, Supervisor};
+use harness::{Error, Service, Supervisor};
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::config::Kubeconfig;
 use kube::core::GroupVersionKind;
@@ -24,8 +24,7 @@ use crate::cni::Cni;
 use crate::plugin::{Failure, NETWORK, Plugin, Records, Sandbox};
 use crate::pool::{Pool, SLICE};
 
-pub use node_slices::DEFINITION_KIND;
-use node_slices::Setting;
+pub use node_slices::{DEFINITION_KIND, Slices};
 
 /// The kinds that it needs, as files of its module.
 pub const KINDS: [&str; 3] = [
@@ -42,21 +41,6 @@ pub struct Whereabouts {
     controller: Option<Service>,
     pools: Api<DynamicObject>,
     reservations: Api<DynamicObject>,
-}
-
-/// What its node-slice mode needs.
-#[derive(Debug)]
-pub struct Slices<'a> {
-    /// The controller that divides the range.
-    pub controller: &'a Program,
-    /// The namespace of its objects.
-    pub namespace: &'a str,
-    /// Labels of what is made for it.
-    pub labels: &'a BTreeMap<String, String>,
-    /// The nodes.
-    pub nodes: &'a [String],
-    /// Directory of its log.
-    pub directory: &'a Path,
 }
 
 #[derive(Deserialize)]
@@ -127,10 +111,8 @@ impl Whereabouts {
         supervisor: &Supervisor,
     ) -> Result<Self, Error> {
         self.config["ipam"]["node_slice_size"] = SLICE.into();
-        let Slices { controller, namespace, labels, nodes, directory } = *slices;
-        let (kubeconfig, network) = (self.kubeconfig.as_path(), &self.config);
-        let setting = Setting { controller, kubeconfig, namespace, labels, nodes, network, directory };
-        self.controller = Some(node_slices::start(&setting, client, supervisor).await?);
+        let controller = node_slices::start(slices, &self.kubeconfig, &self.config, client, supervisor).await?;
+        self.controller = Some(controller);
         Ok(self)
     }
 }

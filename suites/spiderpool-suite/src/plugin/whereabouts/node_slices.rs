@@ -22,23 +22,19 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What slices are made of.
+/// What the mode needs.
 #[derive(Debug)]
-pub(super) struct Setting<'a> {
-    /// The controller.
-    pub(super) controller: &'a Program,
-    /// A kubeconfig whose contexts are in the namespace.
-    pub(super) kubeconfig: &'a Path,
-    /// The namespace of all objects.
-    pub(super) namespace: &'a str,
-    /// Labels of the definition.
-    pub(super) labels: &'a BTreeMap<String, String>,
+pub struct Slices<'a> {
+    /// The controller that divides the range.
+    pub controller: &'a Program,
+    /// The namespace of its objects.
+    pub namespace: &'a str,
+    /// Labels of what is made for it.
+    pub labels: &'a BTreeMap<String, String>,
     /// The nodes.
-    pub(super) nodes: &'a [String],
-    /// The network's configuration, in which the slices' size is.
-    pub(super) network: &'a Value,
-    /// Directory of the controller's log.
-    pub(super) directory: &'a Path,
+    pub nodes: &'a [String],
+    /// Directory of its log.
+    pub directory: &'a Path,
 }
 
 #[derive(Default, Deserialize)]
@@ -54,25 +50,32 @@ struct Slice {
     node_name: String,
 }
 
-/// Starts the controller, defines the network, and waits until every node has a slice of it.
-pub(super) async fn start(setting: &Setting<'_>, client: &Client, supervisor: &Supervisor) -> Result<Service, Error> {
+/// Starts the controller with a kubeconfig whose contexts are in the namespace, defines the network, in whose configuration
+/// the slices' size is, and waits until every node has a slice of it.
+pub(super) async fn start(
+    slices: &Slices<'_>,
+    kubeconfig: &Path,
+    network: &Value,
+    client: &Client,
+    supervisor: &Supervisor,
+) -> Result<Service, Error> {
     let mut service = supervisor.launch(&Launch {
         name: "whereabouts-node-slice-controller".to_owned(),
-        program: setting.controller.used.path.clone(),
-        args: vec!["--kubeconfig".to_owned(), setting.kubeconfig.display().to_string()],
-        env: vec![("WHEREABOUTS_NAMESPACE".to_owned(), setting.namespace.to_owned())],
-        log: setting.directory.join("node-slice-controller.log"),
+        program: slices.controller.used.path.clone(),
+        args: vec!["--kubeconfig".to_owned(), kubeconfig.display().to_string()],
+        env: vec![("WHEREABOUTS_NAMESPACE".to_owned(), slices.namespace.to_owned())],
+        log: slices.directory.join("node-slice-controller.log"),
     })?;
     let api = |group: &str, version: &str, kind: &str, plural: &str| -> Api<DynamicObject> {
         let gvk = GroupVersionKind::gvk(group, version, kind);
         let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
-        Api::namespaced_with(client.clone(), setting.namespace, &resource)
+        Api::namespaced_with(client.clone(), slices.namespace, &resource)
     };
     let definition = json!({
         "apiVersion": "k8s.cni.cncf.io/v1",
         "kind": "NetworkAttachmentDefinition",
-        "metadata": {"name": NETWORK, "labels": setting.labels},
-        "spec": {"config": setting.network.to_string()},
+        "metadata": {"name": NETWORK, "labels": slices.labels},
+        "spec": {"config": network.to_string()},
     });
     let cannot = || Error::api("cannot define the network of the node slices");
     let definition: DynamicObject =
@@ -80,11 +83,11 @@ pub(super) async fn start(setting: &Setting<'_>, client: &Client, supervisor: &S
     let definitions = api("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition", "network-attachment-definitions");
     definitions.create(&PostParams::default(), &definition).await.map_err(cannot())?;
 
-    let slices = api("whereabouts.cni.cncf.io", "v1alpha1", "NodeSlicePool", "nodeslicepools");
+    let pools = api("whereabouts.cni.cncf.io", "v1alpha1", "NodeSlicePool", "nodeslicepools");
     let until = tokio::time::Instant::now() + READY_WITHIN;
     loop {
-        let pool = slices.get_opt(NETWORK).await.map_err(Error::api("cannot get the NodeSlicePool"))?;
-        let lacking = pool.map_or(setting.nodes.len(), |pool| without_slice(&pool.data["status"], setting.nodes));
+        let pool = pools.get_opt(NETWORK).await.map_err(Error::api("cannot get the NodeSlicePool"))?;
+        let lacking = pool.map_or(slices.nodes.len(), |pool| without_slice(&pool.data["status"], slices.nodes));
         if lacking == 0 {
             return Ok(service);
         }
