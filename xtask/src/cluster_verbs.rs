@@ -28,7 +28,7 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
         } => {
             let shape = NodeShape { cpu: node_cpu, memory_gib: node_memory_gib, max_pods: node_max_pods };
             let mut provider = if dry_run { dry_provider(ctx)? } else { ctx.kwok()? };
-            if let Some(range) = service_range {
+            if let Some(range) = range_of(&fixtures, &name, service_range)? {
                 provider = provider.with_service_range(range);
             }
             up(ctx, &provider, &UpRequest { name, nodes, shape }, dry_run, json).await
@@ -68,6 +68,17 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
         }
         ClusterVerb::Fault { name, fault } => fault::fault(&fixtures, &name, fault).await,
         ClusterVerb::Logs { name, component, tail } => logs(&fixtures, &name, component.as_deref(), tail),
+    }
+}
+
+/// The Service addresses that a cluster has already, or those that are asked for: with others it would be made anew.
+fn range_of(fixtures: &Fixtures, name: &str, asked: Option<String>) -> Result<Option<String>, Failure> {
+    let settings = fixtures.descriptor(name).ok().and_then(|descriptor| descriptor.settings);
+    match (settings.map(|settings| settings.service_cluster_ip_range), asked) {
+        (Some(has), Some(asked)) if has != asked => Err(Failure::usage(format!(
+            "cluster `{name}` has the Service addresses {has}: `cargo xtask cluster down --name {name}` first, and it is made anew"
+        ))),
+        (has, asked) => Ok(has.or(asked)),
     }
 }
 

@@ -61,7 +61,7 @@ const PODS: &[Right] = &[
     right("deletecollection", "apps", "replicasets"),
     right("list", "", "pods"),
     right("watch", "", "pods"),
-    right("deletecollection", "", "pods"),
+    right("delete", "", "pods"),
 ];
 
 const NODES: &[Right] = &[

@@ -143,14 +143,18 @@ impl RunDir {
         read_json(&self.trial_path(suite, test)).ok()
     }
 
-    /// Makes the directory and writes into it, so that a run that cannot keep its results never begins.
+    /// Writes into the directory, so that a run that cannot keep its results never begins. Of one that never begins, no
+    /// directory stays.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn check_writable(&self) -> Result<(), Error> {
         let probe = self.path.join(".tmp-probe");
         write_atomic(&probe, b"")?;
-        fs::remove_file(&probe).map_err(|source| Error::Io { action: "write", path: self.path.clone(), source })
+        fs::remove_file(&probe).map_err(|source| Error::Io { action: "write", path: self.path.clone(), source })?;
+        // It goes when it is empty, and only then.
+        fs::remove_dir(&self.path).ok();
+        Ok(())
     }
 
     /// Every trial record, sorted by suite and test.

@@ -210,8 +210,8 @@ impl Rig {
         Ok(())
     }
 
-    /// What the operator still has of its tenants, beyond what it had before the first. Where it was started again to delete
-    /// them, that is another process, and says nothing of the first.
+    /// What the operator still has of its tenants, beyond what it had before the first. Where it was started again meanwhile,
+    /// this is of the last process: it had a manager for each tenant, and saw them go, but did not create them.
     async fn operator_leaks(&self, trial: &mut Trial) {
         let patience = Duration::from_secs(self.row.leaks_within_s);
         let now = self.management.operator.figures_at_rest(patience).await;

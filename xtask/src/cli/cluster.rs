@@ -34,7 +34,7 @@ pub(crate) enum ClusterVerb {
         /// Pods that fit on a node.
         #[arg(long, default_value_t = 110)]
         node_max_pods: u32,
-        /// Service addresses, instead of 10.96.0.0/16.
+        /// Service addresses of a new cluster, instead of 10.96.0.0/16; a cluster keeps those that it has.
         #[arg(long, value_name = "CIDR", value_parser = cidr)]
         service_range: Option<String>,
         /// Print the transcript and do nothing.
@@ -192,7 +192,14 @@ pub(crate) fn cidr(text: &str) -> Result<String, String> {
     let form = || "not of the form 10.96.0.0/16".to_owned();
     let (address, bits) = text.split_once('/').ok_or_else(form)?;
     let address: std::net::Ipv4Addr = address.parse().map_err(|_| form())?;
-    let bits: u32 = bits.parse().map_err(|_| form())?;
+    let digits = bits;
+    let bits: u32 = digits.parse().map_err(|_| form())?;
+    if bits.to_string() != digits {
+        return Err(form());
+    }
+    if address.is_unspecified() || address.is_loopback() {
+        return Err(format!("{address} is no network of Services"));
+    }
     if !(12..=30).contains(&bits) {
         return Err("the apiserver takes networks from /12 to /30".to_owned());
     }
@@ -214,6 +221,9 @@ mod tests {
     #[case::no_length("10.96.0.0", Some("form"))]
     #[case::no_address("10.96/16", Some("form"))]
     #[case::a_host("10.96.0.1/16", Some("last 16 bits"))]
+    #[case::a_sign("10.96.0.0/+16", Some("form"))]
+    #[case::nowhere("0.0.0.0/12", Some("no network"))]
+    #[case::loopback("127.0.0.0/16", Some("no network"))]
     #[case::too_wide("10.0.0.0/8", Some("/12 to /30"))]
     fn a_range_of_services_is_a_network(#[case] text: &str, #[case] wrong: Option<&str>) {
         match (cidr(text), wrong) {

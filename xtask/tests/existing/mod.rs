@@ -140,7 +140,7 @@ fn a_user_of_limited_rights_is_told_what_is_missing() {
         ("create,list,delete", "namespaces"),
         ("get,list", "serviceaccounts,nodes"),
         ("create,patch,delete,deletecollection", "deployments.apps,replicasets.apps"),
-        ("list,watch,deletecollection", "pods"),
+        ("list,watch,delete", "pods"),
     ]);
     let kubeconfig = jane.display().to_string();
     let preflight = guest.machine.xtask(&["cluster", "preflight", "--kubeconfig", &kubeconfig]);
