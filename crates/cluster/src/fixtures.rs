@@ -285,7 +285,7 @@ impl Fixtures {
         say: &dyn Fn(&str),
     ) -> Result<Option<Descriptor>> {
         let directory = self.directory(name);
-        // Two clusters that start at once would choose the same ports.
+        // Two clusters that start at once could find the same ports free.
         let _one_at_a_time = if shell.is_dry() { None } else { Some(self.lock("_create", say)?) };
         if directory.exists() {
             provider.delete(name, &directory, shell)?;

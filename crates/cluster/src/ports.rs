@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 
 /// Below the ports that the kernel gives to connections (`net.ipv4.ip_local_port_range` begins at 32768), so that no
 /// connection takes the port of a component that is dead for a moment.
-const FROM: std::ops::Range<u16> = 10_000..32_000;
-/// So many ports in a row are seldom taken: as often as this is looked elsewhere.
+const RANGE: std::ops::Range<u16> = 10_000..32_000;
+/// Places that are tried before it is given up: most are free.
 const TRIES: usize = 200;
 
 /// `count` free ports in a row, at a random place: clusters that know nothing of each other, and cannot see the ports
@@ -22,9 +22,9 @@ const TRIES: usize = 200;
 pub(crate) fn free_ports(count: u16) -> Result<Vec<u16>> {
     let seed = SysRng.try_next_u64().map_err(|error| Error::Failed(format!("no random number: {error}")))?;
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let mut places = (0..TRIES).map(|_| random.random_range(FROM)).map(|first| first..first + count);
+    let mut places = (0..TRIES).map(|_| random.random_range(RANGE)).map(|first| first..first + count);
     let free = places.find(|ports| ports.clone().all(is_free));
-    let taken = || Error::Failed(format!("no {count} free ports in a row between {} and {}", FROM.start, FROM.end));
+    let taken = || Error::Failed(format!("no {count} free ports in a row between {} and {}", RANGE.start, RANGE.end));
     free.map(Iterator::collect).ok_or_else(taken)
 }
 
