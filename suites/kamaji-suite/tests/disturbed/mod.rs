@@ -122,17 +122,26 @@ impl Meddler for Intruder {
     }
 }
 
-/// Opens connections to the operator and leaves them open: each is a goroutine and a descriptor of it.
+/// Keeps connections to the operator open: each is a goroutine and a descriptor of it. It ends those that say nothing for
+/// half a minute, so that others come before.
 async fn hold_connections(url: &str, count: usize) {
     let address = url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
-    let mut held = Vec::new();
-    for _ in 0..count {
-        held.push(tokio::net::TcpStream::connect(&address).await.unwrap());
-    }
+    let mut held = open_connections(&address, count).await;
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            held = open_connections(&address, count).await;
+        }
         drop(held);
     });
+}
+
+async fn open_connections(address: &str, count: usize) -> Vec<tokio::net::TcpStream> {
+    let mut open = Vec::new();
+    for _ in 0..count {
+        open.extend(tokio::net::TcpStream::connect(address).await.ok());
+    }
+    open
 }
 
 async fn make<K>(scene: &Scene, object: serde_json::Value)
