@@ -12,6 +12,9 @@ use crate::text::{figure, percent, seconds};
 const NAMED: usize = 3;
 /// From this share of a core, or of all cores, a component or the machine had nothing left.
 const SATURATED: f64 = 0.85;
+/// Whoever has less than this share of a busy machine shares it with others. Programs that nobody samples (the kernel's own
+/// work, kwokctl) have a few percent of any machine.
+const OURS: f64 = 0.7;
 
 /// One line of the explanation.
 #[derive(Debug, PartialEq)]
@@ -64,7 +67,7 @@ pub(crate) fn causes(trial: &Trial, cpus: usize, components: Option<&Components>
     if !slowest.is_empty() {
         say("slowest", format!("{}.", slowest.join(", ")));
     }
-    for says in busy(trial, phase, cpus, components) {
+    for says in busy(trial, phase, cpus, components).into_iter().chain(others(trial, cpus)) {
         say("busy", says);
     }
     for death in &trial.component_deaths {
@@ -146,6 +149,23 @@ fn busy(trial: &Trial, phase: &PhaseRecord, cpus: usize, components: Option<&Com
     .collect()
 }
 
+/// Whether programs that have nothing to do with the trial took the machine's CPU: the busiest component is no cause then.
+fn others(trial: &Trial, cpus: usize) -> Option<String> {
+    let busy = trial.machine.busy_share;
+    let complete = || trial.phases.iter().filter(|phase| phase.verdict.is_none());
+    let took_s: f64 = complete().map(|phase| phase.took_s).sum();
+    let used_s: f64 = complete().flat_map(|phase| phase.components.values()).map(|used| used.cpu_s).sum();
+    let harness_s = trial.harness.cpu_s;
+    let share = (used_s + harness_s) / (took_s * cpus as f64);
+    (busy >= SATURATED && share < OURS * busy).then(|| {
+        format!(
+            "Over the trial the machine was {} busy, and the components and the harness had {} of it: other programs had the rest, and slowed them.",
+            percent(busy),
+            percent(share)
+        )
+    })
+}
+
 /// Cores that each component used in a phase.
 pub(crate) fn cores(phase: &PhaseRecord) -> Vec<(String, f64)> {
     let cores = |cpu_s: f64| cpu_s / phase.took_s.max(1e-3);
@@ -177,7 +197,7 @@ fn saturation(used: &[(String, f64)], cpus: usize, when: &str) -> Option<String>
 mod tests {
     use super::*;
     use crate::html::series::Look;
-    use crate::schema::{ComponentUse, SlowObject};
+    use crate::schema::{ComponentUse, MachineUse, SlowObject};
     use measure::Missing;
     use measure::budget::{Direction, Role};
     use rstest::rstest;
@@ -236,6 +256,22 @@ mod tests {
                 "busy: In create-pods kube-apiserver was saturated if its work does not spread over cores: it used 1.20 cores (30 % of all 4).",
             ]
         );
+    }
+
+    #[rstest]
+    #[case::others(1.0, 2, Some("100 % busy, and the components and the harness had 25 % of it"))]
+    #[case::idle(0.3, 2, None)]
+    #[case::its_own(1.0, 1, None)]
+    fn a_machine_that_others_keep_busy_is_told(#[case] busy: f64, #[case] cpus: usize, #[case] words: Option<&str>) {
+        let machine = MachineUse { busy_share: busy, ..MachineUse::default() };
+        let budgets = vec![judged("create_pods_s", Verdict::Fail)];
+        let mut trial = Trial { budgets, machine, ..trial() };
+        if cpus == 1 {
+            trial.phases[0] = phase("create", 9.0, 8.0);
+        }
+        let said = said(&causes(&trial, cpus, None)).into_iter().find(|line| line.contains("other programs"));
+        assert_eq!(said.is_some(), words.is_some(), "{said:?}");
+        assert!(words.is_none_or(|words| said.unwrap_or_default().contains(words)));
     }
 
     #[test]
