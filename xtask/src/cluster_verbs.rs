@@ -55,16 +55,18 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
         ClusterVerb::Gc { dry_run, json } => {
             let shell = shell(dry_run);
             let swept = gc::gc(ctx, &shell).await?;
+            swept.left.iter().for_each(|left| say(left));
+            let exit = if swept.left.is_empty() { Exit::Ok } else { Exit::Environment };
             if json {
                 print_json(&swept);
-                return Ok(Exit::Ok);
+                return Ok(exit);
             }
             let clusters = if swept.clusters.is_empty() { "no cluster".to_owned() } else { swept.clusters.join(", ") };
             let line = format!(
                 "removed {clusters}, {} processes, {} namespaces, {} nodes, {} files",
                 swept.processes, swept.namespaces, swept.nodes, swept.files
             );
-            done(&shell, &line)
+            done(&shell, &line).map(|_| exit)
         }
         ClusterVerb::Fault { name, fault } => fault::fault(&fixtures, &name, fault).await,
         ClusterVerb::Logs { name, component, tail } => logs(&fixtures, &name, component.as_deref(), tail),

@@ -81,7 +81,11 @@ impl Faults {
         if process.state() != State::Dead {
             process.kill(DIES_WITHIN);
         }
+        let others = dead_ones(&descriptor).filter(|name| name != component).collect::<Vec<_>>().join(", ");
         self.start_what_is_dead(&descriptor, format!("{component} ({process}) was restarted"))?;
+        if !others.is_empty() {
+            say(&format!("{others} had ended: started as well"));
+        }
         Ok(self.find(component)?.1)
     }
 
@@ -93,8 +97,7 @@ impl Faults {
     pub fn revive(&self, say: &dyn Fn(&str)) -> Result<Vec<String>> {
         let _lock = self.fixtures.lock(&self.cluster, say)?;
         let descriptor = self.fixtures.descriptor(&self.cluster)?;
-        let dead = descriptor.components.iter().filter(|component| component.process.state() == State::Dead);
-        let dead: Vec<String> = dead.map(|component| component.name.clone()).collect();
+        let dead: Vec<String> = dead_ones(&descriptor).collect();
         if !dead.is_empty() {
             self.start_what_is_dead(&descriptor, format!("{} had ended and was started", dead.join(", ")))?;
         }
@@ -150,6 +153,11 @@ impl Faults {
         let process = descriptor.require(component)?.process;
         Ok((descriptor, process))
     }
+}
+
+fn dead_ones(descriptor: &Descriptor) -> impl Iterator<Item = String> {
+    let dead = descriptor.components.iter().filter(|component| component.process.state() == State::Dead);
+    dead.map(|component| component.name.clone())
 }
 
 fn dead(component: &str, process: Process) -> Error {

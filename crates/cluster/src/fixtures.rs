@@ -290,6 +290,9 @@ impl Fixtures {
         if directory.exists() {
             provider.delete(name, &directory, shell)?;
         }
+        if !shell.is_dry() {
+            say(&format!("making cluster `{name}`: some seconds"));
+        }
         let descriptor = match provider.create(name, &directory, shell) {
             Ok(descriptor) => descriptor,
             Err(first) => {

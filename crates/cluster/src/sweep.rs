@@ -44,6 +44,9 @@ pub struct Swept {
     pub nodes: usize,
     /// Temporary and half-written files, and cards of dead holders.
     pub files: usize,
+    /// What could not be removed, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 impl Swept {
@@ -54,6 +57,7 @@ impl Swept {
         self.namespaces += other.namespaces;
         self.nodes += other.nodes;
         self.files += other.files;
+        self.left.extend(other.left);
     }
 }
 

@@ -110,7 +110,6 @@ pub(crate) enum ClusterVerb {
         #[arg(long, default_value = "default")]
         name: String,
         /// Only this component: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok-controller.
-        #[arg(long)]
         component: Option<String>,
         /// Lines of each.
         #[arg(long, default_value_t = 50)]
@@ -143,7 +142,7 @@ pub(crate) enum FaultVerb {
         /// The component.
         component: String,
     },
-    /// Kill a component and start it again.
+    /// Kill a component and start it again; what else has ended is started as well.
     Restart {
         /// The component.
         component: String,

@@ -1,10 +1,13 @@
 //! A cluster of others: made under a state directory that the runs do not know, and used by a person's kubeconfig.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use crate::machine::{Machine, text};
+use cluster::Needs;
+
+use crate::machine::{Machine, text, wait_for};
 
 /// Sizes that end within seconds, still large enough to need leave.
 const SMALL: [&str; 6] = ["--set", "nodes=3", "--set", "deployments=2", "--set", "replicas=60"];
@@ -187,6 +190,31 @@ fn a_user_of_limited_rights_is_told_what_is_missing() {
         "{}",
         text(&expired)
     );
+}
+
+#[test]
+fn with_the_rights_that_preflight_asks_for_a_killed_run_goes_with_its_pods() {
+    let guest = Guest::new();
+    let mut rights: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for right in Needs::all_rights() {
+        let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
+        rights.entry(format!("{}{group}", right.resource)).or_default().push(right.verb);
+    }
+    let rights: Vec<(String, String)> = rights.into_iter().map(|(on, verbs)| (verbs.join(","), on)).collect();
+    let rights: Vec<(&str, &str)> = rights.iter().map(|(verbs, on)| (verbs.as_str(), on.as_str())).collect();
+    let jane = guest.limited(&rights).display().to_string();
+    let out = guest.results.path().display().to_string();
+    let row = ["--filter", "test(nodepool_smoke)", "--set", "nodes=10", "--set", "replicas=100"];
+    let run = ["run", "kperf", "--provider", "existing", "--kubeconfig", &jane, "--out", &out];
+    let leave = ["--allow-nodes", "--allow-load"];
+    let mut child = guest.machine.spawn(&[&run[..], &row[..], &leave[..]].concat());
+    let pods = || guest.kubectl(&["get", "pods", "-A", "-l", OURS, "-o", "name", "--ignore-not-found"]);
+    wait_for("pods", || pods().lines().count() > 20);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let gc = guest.machine.ok(&["cluster", "gc"]);
+    assert!(gc.contains("is forgotten"), "{gc}");
+    assert_eq!(guest.labelled(), "");
 }
 
 #[test]
