@@ -86,9 +86,8 @@ impl Ledger {
 
     /// What has ended, in the order in which it came.
     pub fn entries(&self) -> Vec<Entry> {
-        let mut entries = self.state().closed.clone();
-        entries.sort_unstable_by_key(|entry| entry.number);
-        entries
+        let entries = self.state().closed.clone();
+        in_order(entries)
     }
 
     /// Requests that have come and not ended.
@@ -112,9 +111,8 @@ impl Ledger {
     /// Takes out what has ended, so that the next phase begins with an empty account. A client can have its answer before the
     /// entry is closed: ask [`Self::settles_within`] first.
     pub fn take(&self) -> Vec<Entry> {
-        let mut entries = std::mem::take(&mut self.state().closed);
-        entries.sort_unstable_by_key(|entry| entry.number);
-        entries
+        let entries = std::mem::take(&mut self.state().closed);
+        in_order(entries)
     }
 
     /// What each client got of each digest.
@@ -151,4 +149,10 @@ impl Ledger {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Without the account's lock: who writes into it must not wait for the sorting.
+fn in_order(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.sort_unstable_by_key(|entry| entry.number);
+    entries
 }
