@@ -390,9 +390,13 @@ impl Trial {
     }
 
     fn series(&mut self, name: &str, csv: &str) -> Result<()> {
-        let file = format!("series/{}.{}.{name}.csv", self.record.suite, self.record.test);
-        let file = self.run_dir.write_file(&file, csv.as_bytes())?;
-        self.record.files.push(file);
+        self.keep_file("series", &format!("{name}.csv"), csv.as_bytes())
+    }
+
+    /// Writes a file of the row into a folder of the run, and lists it in the record.
+    fn keep_file(&mut self, folder: &str, name: &str, bytes: &[u8]) -> Result<()> {
+        let file = format!("{folder}/{}.{}.{name}", self.record.suite, self.record.test);
+        self.record.files.push(self.run_dir.write_file(&file, bytes)?);
         Ok(())
     }
 
@@ -440,11 +444,7 @@ impl Trial {
         let Some(profile) = self.profile.take() else { return Ok(()) };
         let component = profile.component.clone();
         match profile.finish().await {
-            Ok(profile) => {
-                let file = format!("profiles/{}.{}.{component}.pb.gz", self.record.suite, self.record.test);
-                let file = self.run_dir.write_file(&file, &profile)?;
-                self.record.files.push(file);
-            }
+            Ok(profile) => self.keep_file("profiles", &format!("{component}.pb.gz"), &profile)?,
             Err(why) => self.record.notes.push(format!("no CPU profile of {component}: {why}")),
         }
         Ok(())

@@ -94,10 +94,7 @@ impl Trial {
     /// # Errors
     /// When the file cannot be written.
     pub fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let file = format!("upstream/{}.{}.{name}", self.record.suite, self.record.test);
-        let file = self.run_dir.write_file(&file, bytes)?;
-        self.record.files.push(file);
-        Ok(())
+        self.keep_file("upstream", name, bytes)
     }
 
     /// A figure that was added before.
