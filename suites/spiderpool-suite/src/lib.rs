@@ -22,8 +22,8 @@ mod start;
 pub mod system;
 pub mod tier;
 
-pub use rig::Interpose;
 pub use row::{
     DISTURBED_FIXTURE, ROWS_FILE, absent_row, disturbed_ratio_row, disturbed_row, matrix_row, parameters, ratio_row,
     tier_row,
 };
+pub use system::Interpose;

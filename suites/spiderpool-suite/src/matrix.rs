@@ -9,12 +9,12 @@ use measure::Seen;
 use serde::{Deserialize, Serialize};
 
 use crate::performance::PerformanceResults;
-use crate::rig::{Interpose, Rig};
+use crate::rig::Rig;
 use crate::stages::{
     ADDRESSED, ADDRESSED_AGAIN, DELETE_REQUESTED, GONE, INTENDED, OBSERVED, POWER_LOST, RELEASED, RUNNING,
     RUNNING_AGAIN, SCHEDULED,
 };
-use crate::system::{Families, PluginName, System};
+use crate::system::{Families, Interpose, PluginName, System};
 
 /// Parameters of a row.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -24,6 +24,7 @@ use crate::matrix::Matrix;
 use crate::plugin::{Plugin, Records};
 use crate::pods::{App, Generation, PodSink, deployment};
 use crate::stages::{DELETE_REQUESTED, POD};
+use crate::system::Interpose;
 
 /// Deployments that are created or deleted at once.
 const DEPLOYMENTS_AT_ONCE: usize = 4;
@@ -31,9 +32,6 @@ const DEPLOYMENTS_AT_ONCE: usize = 4;
 const LOOK: Duration = Duration::from_millis(250);
 /// Differences that a record names.
 const NAMED: usize = 5;
-
-/// Puts something between the kubelets and their plugin, for showing that each check can fail.
-pub type Interpose = Box<dyn FnOnce(Arc<dyn Plugin>) -> Arc<dyn Plugin> + Send>;
 
 /// A running rig.
 pub(crate) struct Rig {
@@ -74,9 +72,7 @@ impl Rig {
         let machines = Machines::register(trial.client(), &names, &shape, &trial.cluster_labels()).await?;
         let system = row.system(names);
         let addresses = Arc::new(Mutex::new(Addresses::new(system.pools())));
-        let plugin = system.start(trial).await?;
-        let plugin = interpose.map_or_else(|| Arc::clone(&plugin), |interpose| interpose(Arc::clone(&plugin)));
-        plugin.processes().iter().for_each(|component| trial.observe(component));
+        let plugin = system.start(trial, interpose).await?;
         let account = Account::new(POD);
         let generations: Vec<_> = (0..generations).map(|number| Generation::open(&account, apps, number)).collect();
         let start = Start {

@@ -3,6 +3,7 @@
 use harness::{Context, Error, Row, Rows};
 use measure::Budgets;
 use record::Document;
+use serde::de::DeserializeOwned;
 
 use crate::absent::Absent;
 use crate::document::published;
@@ -10,6 +11,8 @@ use crate::matrix::Matrix;
 use crate::system::PluginName;
 use crate::tier::{Ratio, Tier};
 
+/// Variable with the descriptor of the cluster that every measuring row shares.
+const FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK";
 /// Variable with the descriptor of the cluster that disturbed rows have to themselves.
 pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
 /// The name of the parameters' file in messages.
@@ -50,7 +53,7 @@ pub fn parameters() -> Result<Rows, Error> {
 /// # Errors
 /// When the row is unknown, a file is malformed, or an override does not fit.
 pub fn matrix_row(test: &str) -> Result<(Row, Matrix), Error> {
-    row(test, "KUBEDYNO_FIXTURE_KWOK", None)
+    row(test, FIXTURE, None)
 }
 
 /// The row of the IPAM tier called `test`.
@@ -58,9 +61,8 @@ pub fn matrix_row(test: &str) -> Result<(Row, Matrix), Error> {
 /// # Errors
 /// As [`matrix_row`].
 pub fn tier_row(test: &str) -> Result<(Row, Tier), Error> {
-    let (tier, parameters, overridden) = parameters()?.row::<Tier>(ROWS_FILE, test, &Context::from_env()?.sets)?;
+    let (row, tier) = bare::<Tier>(&parameters()?, test, FIXTURE)?;
     let deviations = std::iter::once(OF_TIER).chain(own_deviations(tier.plugin)).map(str::to_owned).collect();
-    let row = bare(test, "KUBEDYNO_FIXTURE_KWOK", parameters, overridden)?;
     Ok((Row { deviations, comparator: tier.plugin.is_comparator(), ..row }, tier))
 }
 
@@ -69,7 +71,7 @@ pub fn tier_row(test: &str) -> Result<(Row, Tier), Error> {
 /// # Errors
 /// As [`matrix_row`].
 pub fn ratio_row(test: &str) -> Result<(Row, Ratio), Error> {
-    ratio(test, "KUBEDYNO_FIXTURE_KWOK", None)
+    ratio(test, FIXTURE, None)
 }
 
 /// The same on the cluster that may be broken, as [`disturbed_row`].
@@ -81,8 +83,7 @@ pub fn disturbed_ratio_row(row: &str, test: &str) -> Result<(Row, Ratio), Error>
 }
 
 fn ratio(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Ratio), Error> {
-    let (ratio, parameters, overridden) = parameters()?.row::<Ratio>(ROWS_FILE, test, &Context::from_env()?.sets)?;
-    let row = bare(test, fixture, parameters, overridden)?;
+    let (row, ratio) = bare(&parameters()?, test, fixture)?;
     let deviations = [OF_TIER, OF_HOST_LOCAL, OF_SPIDERPOOL].map(str::to_owned).into();
     Ok((Row { deviations, aside, ..row }, ratio))
 }
@@ -93,14 +94,14 @@ fn ratio(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Ro
 /// As [`matrix_row`].
 pub fn absent_row(test: &str) -> Result<Row, Error> {
     let rows = parameters()?;
-    let (absent, parameters, overridden) = rows.row::<Absent>(ROWS_FILE, test, &Context::from_env()?.sets)?;
+    let (row, absent) = bare::<Absent>(&rows, test, FIXTURE)?;
     let lacks = rows.absent().find(|(row, _)| *row == test).map(|(_, needs)| needs.to_owned());
     let Absent { plugin, families, deployments, replicas } = absent;
     Ok(Row {
         lacks: Some(lacks.ok_or_else(|| Error::Environment(format!("{ROWS_FILE}: there is no `[absent.{test}]`")))?),
         published: published(plugin.system(), families, deployments, replicas),
         comparator: true,
-        ..bare(test, "KUBEDYNO_FIXTURE_KWOK", parameters, overridden)?
+        ..row
     })
 }
 
@@ -114,8 +115,7 @@ pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, Matrix), Error> {
 }
 
 fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Matrix), Error> {
-    let (matrix, parameters, overridden) =
-        self::parameters()?.row::<Matrix>(ROWS_FILE, test, &Context::from_env()?.sets)?;
+    let (row, matrix) = bare::<Matrix>(&parameters()?, test, fixture)?;
     let Matrix { plugin, families, deployments, replicas, .. } = matrix;
     let row = Row {
         deviations: DEVIATIONS.into_iter().chain(own_deviations(plugin)).map(str::to_owned).collect(),
@@ -123,7 +123,7 @@ fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row,
         aside,
         // The floor has nothing to stall on; Whereabouts was seen to, by the document and here.
         comparator: plugin.is_comparator(),
-        ..bare(test, fixture, parameters, overridden)?
+        ..row
     };
     Ok((row, matrix))
 }
@@ -140,9 +140,10 @@ fn own_deviations(plugin: PluginName) -> impl Iterator<Item = &'static str> {
     own.iter().copied()
 }
 
-/// What every row of the suite has in common.
-fn bare(test: &str, fixture: &'static str, parameters: toml::Table, overridden: toml::Table) -> Result<Row, Error> {
-    Ok(Row {
+/// The row called `test` with what every row of the suite has in common, and its parameters.
+fn bare<T: DeserializeOwned>(rows: &Rows, test: &str, fixture: &'static str) -> Result<(Row, T), Error> {
+    let (typed, parameters, overridden) = rows.row::<T>(ROWS_FILE, test, &Context::from_env()?.sets)?;
+    let row = Row {
         suite: env!("CARGO_PKG_NAME"),
         test: test.to_owned(),
         fixture,
@@ -163,5 +164,6 @@ fn bare(test: &str, fixture: &'static str, parameters: toml::Table, overridden: 
         budgets: Budgets::parse(BUDGETS_FILE, BUDGETS)?,
         parameters,
         overridden,
-    })
+    };
+    Ok((row, typed))
 }

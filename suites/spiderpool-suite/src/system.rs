@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// this file system for one; entering this one fails, which it logs, and nothing is sent anywhere.
 const NO_NETNS: &str = "/proc/version";
 
+/// Puts something between the kubelets and their plugin, for showing that each check can fail.
+pub type Interpose = Box<dyn FnOnce(Arc<dyn Plugin>) -> Arc<dyn Plugin> + Send>;
+
 /// A plugin that a row can be about, and how it is asked or set up where there are several ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -105,19 +108,26 @@ impl System {
         self.families.all().iter().map(|family| Pool::of_node(*family, n as u32, self.addresses)).collect()
     }
 
-    /// Starts the plugin with its processes and objects, all of them the trial's own.
+    /// Starts the plugin with its processes and objects, all of them the trial's own, and has the processes observed; what
+    /// is `interpose`d stands before it.
     ///
     /// # Errors
     /// When a program is not there, something does not start, or the apiserver refuses.
-    pub async fn start(&self, trial: &mut Trial) -> Result<Arc<dyn Plugin>, Error> {
+    pub async fn start(&self, trial: &mut Trial, interpose: Option<Interpose>) -> Result<Arc<dyn Plugin>, Error> {
         let directory = trial.scratch()?;
-        match self.plugin {
-            PluginName::HostLocal => self.host_local(trial, &directory).await,
-            PluginName::Whereabouts | PluginName::WhereaboutsNodeSlice => self.whereabouts(trial, &directory).await,
+        let plugin = match self.plugin {
+            PluginName::HostLocal => self.host_local(trial, &directory).await?,
+            PluginName::Whereabouts | PluginName::WhereaboutsNodeSlice => self.whereabouts(trial, &directory).await?,
             PluginName::Spiderpool | PluginName::SpiderpoolExec | PluginName::SpiderpoolSubnet => {
-                self.spiderpool(trial, &directory).await
+                self.spiderpool(trial, &directory).await?
             }
-        }
+        };
+        let plugin = match interpose {
+            Some(interpose) => interpose(plugin),
+            None => plugin,
+        };
+        plugin.processes().iter().for_each(|component| trial.observe(component));
+        Ok(plugin)
     }
 
     async fn host_local(&self, trial: &mut Trial, directory: &Path) -> Result<Arc<dyn Plugin>, Error> {

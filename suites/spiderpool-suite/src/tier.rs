@@ -17,8 +17,7 @@ use serde_json::json;
 use crate::kubelet::container_id;
 use crate::machines::Machines;
 use crate::plugin::{Plugin, Sandbox};
-use crate::rig::Interpose;
-use crate::system::{Families, PluginName, System};
+use crate::system::{Families, Interpose, PluginName, System};
 
 /// Objects that are created or deleted at once.
 const OBJECTS_AT_ONCE: usize = 8;
@@ -101,9 +100,7 @@ pub async fn drive(trial: &mut Trial, row: &Tier, interpose: Option<Interpose>) 
         execs_at_once: row.at_once,
         nodes,
     };
-    let plugin = system.start(trial).await?;
-    let plugin = interpose.map_or_else(|| Arc::clone(&plugin), |interpose| interpose(Arc::clone(&plugin)));
-    plugin.processes().iter().for_each(|component| trial.observe(component));
+    let plugin = system.start(trial, interpose).await?;
     let sandboxes = sandboxes(trial, &node, row.addresses).await?;
     let account = Account::new(REQUEST);
     let cohort = account.ledger().cohort("requests", sandboxes.len());
