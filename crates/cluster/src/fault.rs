@@ -1,5 +1,6 @@
 //! Faults: what can be done to the components of a running cluster, for rows that need them and for people.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
@@ -16,6 +17,8 @@ use crate::shell::Shell;
 const STOPS_WITHIN: Duration = Duration::from_secs(60);
 /// How long a process may take to be gone after SIGKILL.
 const DIES_WITHIN: Duration = Duration::from_secs(5);
+/// A file in the cluster's directory: something was done to it, and nobody has proven since that it works.
+const UNPROVEN: &str = "unproven";
 
 /// The components of one cluster as something that faults can be injected into.
 #[derive(Clone, Debug)]
@@ -104,7 +107,33 @@ impl Faults {
         Ok(dead)
     }
 
+    /// Whether something was done to the cluster since it was last proven to work. A component that answers again may still
+    /// wait before it watches: client-go's pause grows with each failure.
+    pub fn is_unproven(&self) -> bool {
+        self.mark().exists()
+    }
+
+    /// The cluster was proven to work.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub fn proven(&self) -> Result<()> {
+        match std::fs::remove_file(self.mark()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &self.mark())(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn unprove(&self) -> Result<()> {
+        std::fs::write(self.mark(), "").map_err(Error::io("write", &self.mark()))
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.fixtures.directory(&self.cluster).join(UNPROVEN)
+    }
+
     fn start_what_is_dead(&self, descriptor: &Descriptor, why: String) -> Result<()> {
+        self.unprove()?;
         let shell = Shell::real();
         let directory = self.fixtures.directory(&self.cluster);
         let mut restarted = Kwok::without_programs().restart(descriptor, &directory, &shell)?;
@@ -131,6 +160,7 @@ impl Faults {
 
     fn limit_files(&self, component: &str, bytes: Option<u64>) -> Result<Process> {
         let (_, process) = self.find(component)?;
+        self.unprove()?;
         let limit = Rlimit { current: bytes, maximum: None };
         let limited = Pid::from_raw(process.pid).filter(|_| process.state() != State::Dead);
         let limited = limited.map(|pid| prlimit(Some(pid), Resource::Fsize, limit));
@@ -145,6 +175,7 @@ impl Faults {
 
     fn signal(&self, component: &str, signal: Signal) -> Result<Process> {
         let (_, process) = self.find(component)?;
+        self.unprove()?;
         if process.signal(signal) { Ok(process) } else { Err(dead(component, process)) }
     }
 

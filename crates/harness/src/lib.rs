@@ -19,6 +19,7 @@ mod phase;
 mod pods;
 mod profile;
 mod program;
+mod proof;
 mod scrape;
 mod series;
 mod signals;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cluster::{Descriptor, Fixtures, Lease, Mode, Needs, OWNER_LABEL, RUN_LABEL, TEST_LABEL, quiet_config};
+use cluster::{Descriptor, Faults, Fixtures, Lease, Mode, Needs, OWNER_LABEL, RUN_LABEL, TEST_LABEL, quiet_config};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{DeleteParams, ListParams};
 use kube::client::ClientBuilder;
@@ -28,6 +28,7 @@ use crate::observe::Observer;
 use crate::opening::{opening_record, run_dir, unsupported};
 use crate::phase::{self, Account, After, Before, PhaseSpec};
 use crate::profile::Profile;
+use crate::proof;
 use crate::scrape::Counters;
 use crate::series;
 use crate::signals::Signals;
@@ -188,7 +189,16 @@ impl Trial {
         let other_way = row.kubeconfig.as_ref().or(context.kubeconfig.as_ref());
         let kubeconfig = other_way.unwrap_or(&descriptor.kubeconfig);
         let client = counting_client(kubeconfig, Arc::clone(&requests)).await?;
-        // The state that a trial starts from is proven, not hoped for: what dead trials left is gone before it begins.
+        // The state that a trial starts from is proven, not hoped for: the cluster works, and what dead trials left is gone
+        // before it begins.
+        let faults = Faults::of(&fixtures, &descriptor.name);
+        if faults.is_unproven() {
+            let labels = [(RUN_LABEL, context.run_id.clone()), (OWNER_LABEL, fixtures.owner()?)];
+            let labels = labels.map(|(key, value)| (key.to_owned(), value)).into();
+            let name = namespace::name("proof", &context.run_id, std::process::id());
+            proof::works(&client, &name, labels).await?;
+            faults.proven()?;
+        }
         fixtures.sweep(&client, Some(&context.run_id), !descriptor.is_existing()).await?;
         let run_dir = run_dir(&row, &context);
         let record = opening_record(&row, &context, &descriptor);

@@ -23,6 +23,10 @@ use crate::usable::{Proxy, TenantApiserver};
 
 /// How often what was left behind is looked for.
 const LOOK: Duration = Duration::from_secs(1);
+/// What an operator that forgets its tenants has more and more of.
+const LEAKS: [&str; 2] = ["goroutines", "fds"];
+/// With so many times as many as before, it is back: a few connections come and go.
+const ABOUT: f64 = 1.1;
 /// How long an operator may take to come to rest after its start.
 const AT_REST_WITHIN: Duration = Duration::from_secs(10);
 
@@ -210,13 +214,24 @@ impl Rig {
         Ok(())
     }
 
-    /// What the operator still has of its tenants, beyond what it had before the first. Where it was started again meanwhile,
-    /// this is of the last process: it had a manager for each tenant, and saw them go, but did not create them.
+    /// What the operator still has of its tenants, beyond what it had before the first, until it is about back or its time
+    /// is over: it ends its managers some while after the last object of their tenants is gone. Where it was started
+    /// again meanwhile, this is of the last process: it had a manager for each tenant, and saw them go, but did not create
+    /// them.
     async fn operator_leaks(&self, trial: &mut Trial) {
-        let patience = Duration::from_secs(self.row.leaks_within_s);
-        let now = self.management.operator.figures_at_rest(patience).await;
-        let (Some(was), Some(is)) = (&self.operator_before, &now) else { return };
-        for gauge in ["goroutines", "fds"] {
+        let Some(was) = &self.operator_before else { return };
+        let back = |is: &Figures| LEAKS.iter().all(|gauge| is.get(gauge) <= was.get(gauge).map(|was| was * ABOUT));
+        let began = Instant::now();
+        let now = loop {
+            let now = self.management.operator.figures().await;
+            let over = now.as_ref().is_none_or(back) || began.elapsed().as_secs() >= self.row.leaks_within_s;
+            if over {
+                break now;
+            }
+            tokio::time::sleep(LOOK).await;
+        };
+        let Some(is) = &now else { return };
+        for gauge in LEAKS {
             if let (Some(was), Some(is)) = (was.get(gauge), is.get(gauge)) {
                 trial.metric(&format!("operator_{gauge}_left"), (is - was).max(0.0));
             }
