@@ -47,27 +47,23 @@ impl Nextest {
         Self { root: root.to_owned(), ..self }
     }
 
-    /// Builds the tests; cargo's own progress goes to the terminal.
-    pub(crate) fn build(&self) -> Result<(), Failure> {
-        let status = self.command("run").arg("--no-run").stdout(Stdio::null()).status();
-        match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) if status.code() == Some(94) => {
-                Err(Failure::usage("the filter expression is not valid; nextest's explanation is above".to_owned()))
-            }
-            Ok(status) => Err(Failure::environment(format!("the tests do not build ({status})"))),
-            Err(error) => Err(Failure::environment(format!("cannot start {}: {error}", self.program.display()))),
-        }
-    }
-
-    /// The rows that [`Nextest::command`] would run: tests of the binaries that are named after a provider.
+    /// Builds the tests, with cargo's own progress on the terminal, and says which rows [`Nextest::run`] would run: tests
+    /// of the binaries that are named after a provider.
     pub(crate) fn rows(&self) -> Result<Vec<Expected>, Failure> {
-        let output = self
-            .command("list")
-            .args(["--message-format", "json"])
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| Failure::environment(format!("cannot start {}: {error}", self.program.display())))?;
+        let mut list = self.command("list");
+        list.args(["--message-format", "json"]).stderr(Stdio::inherit());
+        let output = match list.output() {
+            Ok(output) if output.status.success() => output,
+            Ok(output) if output.status.code() == Some(94) => {
+                return Err(Failure::usage(
+                    "the filter expression is not valid; nextest's explanation is above".to_owned(),
+                ));
+            }
+            Ok(output) => return Err(Failure::environment(format!("the tests do not build ({})", output.status))),
+            Err(error) => {
+                return Err(Failure::environment(format!("cannot start {}: {error}", self.program.display())));
+            }
+        };
         let text = String::from_utf8_lossy(&output.stdout);
         let list = TestListSummary::parse_json(text.trim())
             .map_err(|error| Failure::new(Exit::Usage, format!("nextest lists no tests: {error}")))?;

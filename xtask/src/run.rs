@@ -50,9 +50,7 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
         let selection = selection(&suites, args.filter.as_deref(), excluded, any_profile);
         Nextest::new(ctx, args.profile.name(), selection)
     };
-    let nextest = select(&[], false)?;
-    nextest.build()?;
-    let mut rows = nextest.rows()?;
+    let mut rows = select(&[], false)?.rows()?;
     // A row that is asked for by name runs whatever the profile's own filter says.
     let any_profile = rows.is_empty() && args.filter.is_some();
     if any_profile {

@@ -28,6 +28,8 @@ pub const OWNER_LABEL: &str = "kubedyno.io/owner";
 /// Pods that are deleted at once.
 const AT_ONCE: usize = 16;
 
+/// How often it is looked whether they are gone.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long namespaces and nodes may take to go.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -111,7 +113,7 @@ pub(crate) async fn sweep_objects(client: &Client, owner: &str, alive: &[String]
             );
             return Err(Error::Failed(message));
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(LOOK).await;
     }
     Ok(swept)
 }

@@ -10,6 +10,7 @@ use crate::matrix::Matrix;
 use crate::pods::App;
 use crate::rig::Rig;
 use crate::stages::{ADDRESSED, DELETE_REQUESTED, GONE, INTENDED, RUNNING, SCHEDULED};
+use crate::system::Interpose;
 
 /// The Deployment whose address is freed in the end.
 const FIRST: &str = "first";
@@ -20,13 +21,13 @@ const LATE: &str = "late";
 /// How long the plugin may take to refuse: Spiderpool's CNI program waits 100 s for its agent.
 const REFUSED_WITHIN: Duration = Duration::from_secs(120);
 
-/// Fills the pools, brings one pod more, and frees one address.
+/// Fills the pools, brings one pod more, and frees one address. `interpose` puts something before the plugin.
 ///
 /// # Errors
 /// When the system does not start, the apiserver refuses something, or a phase does not complete.
-pub async fn drive(trial: &mut Trial, row: &Matrix) -> Result<()> {
+pub async fn drive(trial: &mut Trial, row: &Matrix, interpose: Option<Interpose>) -> Result<()> {
     let apps = [(FIRST, 1), (REST, row.pods() - 1), (LATE, 1)].map(|(app, replicas)| (app.to_owned(), replicas));
-    let mut rig = Rig::start(trial, row, &apps, 1, None).await?;
+    let mut rig = Rig::start(trial, row, &apps, 1, interpose).await?;
     let outcome = async {
         fill(trial, &mut rig).await?;
         exhaust(trial, &mut rig).await?;

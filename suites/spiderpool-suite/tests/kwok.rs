@@ -47,7 +47,7 @@ async fn matrix(#[case] test: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_too_few(#[case] test: &str) {
     let (row, matrix) = matrix_row(test).unwrap();
-    run(row, async |trial| exhaustion::drive(trial, &matrix).await).await;
+    run(row, async |trial| exhaustion::drive(trial, &matrix, None).await).await;
 }
 
 /// What one request costs, alone and beside others, while the pool fills.

@@ -206,20 +206,20 @@ struct Scraper;
 impl Meddler for Scraper {
     fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let scrape = async || {
-                if phase != "create" {
-                    return;
-                }
-                loop {
-                    let url = scene.metrics.clone();
-                    let page = tokio::task::spawn_blocking(move || {
-                        ureq::get(url).call().ok().and_then(|page| page.into_body().read_to_vec().ok())
-                    });
-                    page.await.ok();
-                }
-            };
-            tokio::join!(scrape(), scrape(), scrape());
+            if phase == "create" {
+                tokio::join!(scrape(&scene), scrape(&scene), scrape(&scene));
+            }
         })
+    }
+}
+
+async fn scrape(scene: &Scene) {
+    loop {
+        let url = scene.metrics.clone();
+        let page = tokio::task::spawn_blocking(move || {
+            ureq::get(url).call().ok().and_then(|page| page.into_body().read_to_vec().ok())
+        });
+        page.await.ok();
     }
 }
 
@@ -253,6 +253,39 @@ impl Meddler for Glutton {
 async fn a_harness_that_costs_much_is_told() {
     let record = disturbed("tcp_disturbed", "Glutton", Glutton).await;
     all_missed(&record, &["create_harness_cpu_share_of_operator"]);
+}
+
+/// Somebody who lets the operator have a tenth of its time while tenants are made, has it keep Secrets that are none of its own,
+/// asks for its metrics all the time, and burns the harness's CPU.
+struct Burden;
+
+impl Meddler for Burden {
+    fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            match phase {
+                "create" => {
+                    let _slowed = Slowed::processes(vec![scene.operator], 10.0);
+                    for i in 0..60 {
+                        let data = json!({"x": "x".repeat(900 << 10)});
+                        let secret = json!({"metadata": {"name": format!("heavy-{i}")}, "stringData": data});
+                        make::<k8s_openapi::api::core::v1::Secret>(&scene, secret).await;
+                    }
+                    std::future::pending::<()>().await;
+                }
+                "steady" => {
+                    tokio::join!(scrape(&scene), scrape(&scene), scrape(&scene));
+                }
+                _ => {}
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_document_publishes_is_missed_when_the_operator_bears_a_burden() {
+    let record = disturbed("tcp_burdened", "Burden", Burden).await;
+    all_missed(&record, &["create_s", "operator_peak_mcpu_per_tcp", "operator_peak_mib_per_tcp"]);
+    all_missed(&record, &["harness_cpu_share_of_operator"]);
 }
 
 /// Somebody who kills the operator.

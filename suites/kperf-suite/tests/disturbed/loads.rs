@@ -55,6 +55,31 @@ async fn a_load_beside_a_noisy_neighbour_costs_too_much() {
     assert_missed(&record, &["load_yardsticks_per_object", "load_etcd_puts_per_object"]);
 }
 
+/// A list comes from the apiserver's memory, a patch does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_etcd_that_stands_still_misses_the_latencies_of_writes() {
+    let test = "an_etcd_that_stands_still_misses_the_latencies_of_writes";
+    let (row, load) = disturbed_load_row("read_update_smoke", test).unwrap();
+    let on_load = Box::new(|| {
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_millis(500));
+            pause("etcd", Duration::from_secs(6));
+        });
+    });
+    let record = judged(row, async |trial| drive(trial, &load, DISTURBED_FIXTURE, Some(on_load)).await);
+    assert_missed(&record.await.unwrap(), &["patch_service_p50_x_readyz", "patch_service_p99_x_readyz"]);
+}
+
+/// The apiserver's own count of lists and patches is what tells that the load is not what the row says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_of_other_requests_is_not_counted_as_that_of_the_row() {
+    let test = "a_load_of_other_requests_is_not_counted_as_that_of_the_row";
+    let (row, mut load) = disturbed_load_row("load_disturbed", test).unwrap();
+    load.profile = "every-kind.yaml".to_owned();
+    let record = judged(row, async |trial| drive(trial, &load, DISTURBED_FIXTURE, None).await);
+    assert_missed(&record.await.unwrap(), &["server_counted_share"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_apiserver_that_dies_fails_what_it_was_asked() {
     let (row, load) = disturbed_load_row("load_disturbed", "an_apiserver_that_dies_fails_what_it_was_asked").unwrap();

@@ -55,6 +55,22 @@ async fn every_rate_is_missed_when_its_component_stands_still() {
     assert!(rates.iter().all(|rate| missed.contains(rate)), "missed only {missed:?}");
 }
 
+/// kwok's own CI asks that at most 5 objects are created and not yet ready.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_simulation_that_lags_behind_misses_the_gaps() {
+    let test = "a_simulation_that_lags_behind_misses_the_gaps";
+    let (row, pool) = disturbed_row("nodepool_lagging", test).unwrap();
+    let on_phase = |phase: &str| {
+        if phase.starts_with("create-") {
+            pause("kwok-controller", Duration::from_secs(5));
+        }
+    };
+    let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
+    let record = judged(row, async |trial| drive(trial, &pool, disturbance).await).await.unwrap();
+    let missed = with(&record, Verdict::Fail);
+    assert!(missed.contains(&"create_nodes_gap_p50") && missed.contains(&"create_pods_gap_max"), "{}", record.reason);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_cost_is_missed_beside_a_noisy_neighbour() {
     let neighbour = Neighbour::new();
@@ -203,21 +219,30 @@ fn name_of(line: &[u8]) -> &[u8] {
     line[start..].split(|byte| *byte == b'"').next().unwrap_or_default()
 }
 
-/// Arms that take turns show a slowdown of known size, and every run of them is kept.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slowed_arm_is_slower_than_the_plain_one() {
-    let (row, pool) = disturbed_row("nodepool_arms", "a_slowed_arm_is_slower_than_the_plain_one").unwrap();
-    let names = &["plain", "slowed"];
-    let arms = Arms { names, subjects: &["plain"], repeats: 3, warm_up: 0, seed: 7 };
+/// Runs the row in arms that take turns, one of them with all components at a third of their speed.
+async fn one_arm_slowed(test: &'static str, slow: &str, repeats: usize) -> Trial {
+    let (row, pool) = disturbed_row("nodepool_arms", test).unwrap();
+    let arms = Arms { names: &["plain", "slowed"], subjects: &["plain"], repeats, warm_up: 0, seed: 7 };
     let slowdown: Slowdown = "cpu:*=3".parse().unwrap();
     let record = compared(row, &arms, async |trial, arm| {
-        let slowed = if arm == "slowed" { Some(slow_down(&slowdown).await) } else { None };
+        let slowed = if arm == slow { Some(slow_down(&slowdown).await) } else { None };
         let driven = drive(trial, &pool, Disturbance::default()).await;
         drop(slowed);
         driven
-    })
-    .await
-    .unwrap();
+    });
+    record.await.unwrap()
+}
+
+/// Arms that take turns show a slowdown of known size, and every run of them is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slowed_arm_is_slower_than_the_plain_one() {
+    let record = one_arm_slowed("a_slowed_arm_is_slower_than_the_plain_one", "slowed", 3).await;
     assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
     assert!(record.metrics["slowed_to_plain_create_pods_s"] > 1.2, "{:?}", record.metrics);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_arm_that_is_slower_than_the_slowed_one_fails() {
+    let record = one_arm_slowed("a_plain_arm_that_is_slower_than_the_slowed_one_fails", "plain", 3).await;
+    assert!(with(&record, Verdict::Fail).contains(&"slowed_to_plain_create_pods_s"), "{}", record.reason);
 }

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
-use cluster::{Component, connect};
+use cluster::{Component, Faults, connect};
 use futures_util::future::BoxFuture;
 use harness::{Error, compared, fixture, judged};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -22,7 +24,7 @@ use spiderpool_suite::automatic::AutomaticPool;
 use spiderpool_suite::matrix::drive;
 use spiderpool_suite::plugin::{Failure, Plugin, Records, Sandbox};
 use spiderpool_suite::pool::Family;
-use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_ratio_row, disturbed_row, tier};
+use spiderpool_suite::{DISTURBED_FIXTURE, Interpose, disturbed_ratio_row, disturbed_row, exhaustion, tier};
 
 /// What a plugin does wrong, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +127,7 @@ async fn nothing_is_found_when_the_plugin_is_right() {
 async fn a_plugin_that_misbehaves_is_found(#[case] mischief: Mischief, #[case] missed: &[&str]) {
     let record = disturbed(&format!("{mischief:?}"), Some(mischief)).await;
     assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
-    for metric in missed {
-        let budget = record.budgets.iter().find(|budget| budget.metric == *metric).unwrap();
-        assert_eq!(budget.verdict, Verdict::Fail, "{}: {:?}", record.reason, record.notes);
-    }
+    all_missed(&record, missed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,53 +140,53 @@ async fn a_pod_that_never_gets_an_address_is_a_stall_and_is_named() {
     assert!(record.notes.iter().any(|note| note.contains("not you")), "{:?}", record.notes);
 }
 
-/// A plugin that does half as much again of everything: it asks the apiserver and the agents, writes to etcd, gives the
-/// controller something to look at, and burns CPU.
-struct Wasteful {
+/// What is done with a plugin at hand before it hears of a request.
+type Before = Box<dyn Fn(Arc<dyn Plugin>, Sandbox) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// A plugin before whose answers something is done, or whose Deployments ask for something else.
+struct Meddled {
     plugin: Arc<dyn Plugin>,
-    client: Client,
-    asked: AtomicUsize,
+    before: Before,
+    annotations: Option<BTreeMap<String, String>>,
 }
 
-impl Wasteful {
-    async fn waste(&self, sandbox: &Sandbox) {
-        let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &sandbox.namespace);
-        let nth = self.asked.fetch_add(1, Ordering::SeqCst);
-        for i in 0..8 {
-            let object = json!({"metadata": {"name": format!("waste-{nth}-{i}")}, "data": {"x": "x".repeat(8 << 10)}});
-            let object: ConfigMap = serde_json::from_value(object).unwrap();
-            objects.create(&PostParams::default(), &object).await.unwrap();
-        }
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &sandbox.namespace);
-        let nobody = Sandbox { pod: format!("nobody-{nth}"), ..sandbox.clone() };
-        for i in 0..10 {
-            let annotation = Patch::Merge(json!({"metadata": {"annotations": {"wasted": i.to_string()}}}));
-            // Whoever is to go may be gone by now.
-            pods.patch_metadata(&sandbox.pod, &PatchParams::default(), &annotation).await.ok();
-            assert!(self.plugin.add(&nobody).await.is_err());
-        }
-        let loops = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done";
-        tokio::process::Command::new("sh").args(["-c", loops]).status().await.unwrap();
+impl Meddled {
+    fn before<F>(before: impl Fn(Arc<dyn Plugin>, Sandbox) -> F + Send + Sync + 'static) -> Interpose
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Box::new(move |plugin| {
+            let before: Before = Box::new(move |plugin, sandbox| Box::pin(before(plugin, sandbox)));
+            Arc::new(Self { plugin, before, annotations: None })
+        })
     }
 }
 
-impl Plugin for Wasteful {
+impl Plugin for Meddled {
     fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
         Box::pin(async move {
-            self.waste(sandbox).await;
+            (self.before)(Arc::clone(&self.plugin), sandbox.clone()).await;
             self.plugin.add(sandbox).await
         })
     }
 
     fn del<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Option<Failure>, Failure>> {
         Box::pin(async move {
-            self.waste(sandbox).await;
+            (self.before)(Arc::clone(&self.plugin), sandbox.clone()).await;
             self.plugin.del(sandbox).await
         })
     }
 
     fn records(&self) -> BoxFuture<'_, Result<Records, Error>> {
         self.plugin.records()
+    }
+
+    fn annotations(&self) -> BTreeMap<String, String> {
+        self.annotations.clone().unwrap_or_else(|| self.plugin.annotations())
+    }
+
+    fn automatic_pools(&self) -> BoxFuture<'_, Result<Option<Vec<AutomaticPool>>, Error>> {
+        self.plugin.automatic_pools()
     }
 
     fn processes(&self) -> Vec<Component> {
@@ -203,63 +202,120 @@ impl Plugin for Wasteful {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_cost_is_missed_when_the_plugin_wastes() {
-    let (row, matrix) = disturbed_row("spiderpool_v4_1x100", "Wasteful").unwrap();
-    let client = connect(&fixture(DISTURBED_FIXTURE).unwrap().0).await.unwrap();
-    let interpose: Interpose =
-        Box::new(move |plugin| Arc::new(Wasteful { plugin, client, asked: AtomicUsize::new(0) }));
-    let record = judged(row, async |trial| drive(trial, &matrix, Some(interpose)).await).await.unwrap();
-    let costs = record.budgets.iter().filter(|budget| budget.metric.ends_with("_per_object"));
-    assert!(costs.clone().count() > 12, "of each phase its requests and bytes, and most of what it spends");
-    for budget in costs {
-        let metric = &budget.metric;
-        assert_eq!(budget.verdict, Verdict::Fail, "{metric}: {}", budget.reason);
-    }
+/// A plugin that does half as much again of everything: it asks the apiserver and the agents, writes to etcd, gives the
+/// controller something to look at, and burns CPU.
+fn wasteful(client: Client) -> Interpose {
+    let asked = Arc::new(AtomicUsize::new(0));
+    Meddled::before(move |plugin, sandbox| {
+        let nth = asked.fetch_add(1, Ordering::SeqCst);
+        waste(client.clone(), plugin, sandbox, nth)
+    })
 }
 
-/// Deployments that ask for other pools than the check wants: of one family only, one address too large, and kept for good.
-struct Demanding(Arc<dyn Plugin>);
-
-impl Plugin for Demanding {
-    fn add<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
-        self.0.add(sandbox)
+async fn waste(client: Client, plugin: Arc<dyn Plugin>, sandbox: Sandbox, nth: usize) {
+    let objects: Api<ConfigMap> = Api::namespaced(client.clone(), &sandbox.namespace);
+    for i in 0..8 {
+        let object = json!({"metadata": {"name": format!("waste-{nth}-{i}")}, "data": {"x": "x".repeat(8 << 10)}});
+        let object: ConfigMap = serde_json::from_value(object).unwrap();
+        objects.create(&PostParams::default(), &object).await.unwrap();
     }
-
-    fn del<'a>(&'a self, sandbox: &'a Sandbox) -> BoxFuture<'a, Result<Option<Failure>, Failure>> {
-        self.0.del(sandbox)
+    let pods: Api<Pod> = Api::namespaced(client, &sandbox.namespace);
+    let nobody = Sandbox { pod: format!("nobody-{nth}"), ..sandbox.clone() };
+    for i in 0..10 {
+        let annotation = Patch::Merge(json!({"metadata": {"annotations": {"wasted": i.to_string()}}}));
+        // Whoever is to go may be gone by now.
+        pods.patch_metadata(&sandbox.pod, &PatchParams::default(), &annotation).await.ok();
+        assert!(plugin.add(&nobody).await.is_err());
     }
+    let loops = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done";
+    tokio::process::Command::new("sh").args(["-c", loops]).status().await.unwrap();
+}
 
-    fn records(&self) -> BoxFuture<'_, Result<Records, Error>> {
-        self.0.records()
-    }
+async fn disturbed_matrix(row: &str, test: &str, interpose: Interpose) -> Trial {
+    let (row, matrix) = disturbed_row(row, test).unwrap();
+    judged(row, async |trial| drive(trial, &matrix, Some(interpose)).await).await.unwrap()
+}
 
-    fn annotations(&self) -> BTreeMap<String, String> {
-        [("subnet", r#"{"ipv4":["v4"]}"#), ("ippool-ip-number", "+1"), ("ippool-reclaim", "false")]
-            .map(|(key, value)| (format!("ipam.spidernet.io/{key}"), value.to_owned()))
-            .into()
-    }
-
-    fn automatic_pools(&self) -> BoxFuture<'_, Result<Option<Vec<AutomaticPool>>, Error>> {
-        self.0.automatic_pools()
-    }
-
-    fn processes(&self) -> Vec<Component> {
-        self.0.processes()
-    }
-
-    fn power_off(&self) {
-        self.0.power_off();
-    }
-
-    fn power_on(&self) -> BoxFuture<'_, Result<(), Error>> {
-        self.0.power_on()
+fn all_missed(record: &Trial, metrics: &[&str]) {
+    for metric in metrics {
+        let budget = record.budgets.iter().find(|budget| budget.metric == *metric).unwrap();
+        assert_eq!(budget.verdict, Verdict::Fail, "{metric}: {} {:?}", record.reason, record.notes);
     }
 }
 
 #[rstest]
+#[case::one_family("spiderpool_v4_1x100", "Wasteful")]
+#[case::two_families("spiderpool_dual_10x10", "WastefulDual")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_cost_is_missed_when_the_plugin_wastes(#[case] row: &str, #[case] name: &str) {
+    let client = connect(&fixture(DISTURBED_FIXTURE).unwrap().0).await.unwrap();
+    let record = disturbed_matrix(row, name, wasteful(client)).await;
+    let costs = record.budgets.iter().filter(|budget| budget.metric.ends_with("_per_object"));
+    let costs: Vec<&str> = costs.map(|budget| budget.metric.as_str()).collect();
+    assert!(costs.len() > 12, "of each phase its requests and bytes, and most of what it spends");
+    all_missed(&record, &costs);
+}
+
+/// Three seconds a request are a second too many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_time_is_missed_when_the_plugin_is_slow() {
+    let slow = Meddled::before(|_, _| tokio::time::sleep(Duration::from_secs(3)));
+    let record = disturbed_matrix("times_disturbed", "Slow", slow).await;
+    all_missed(&record, &["create_s", "rebuild_s", "recover_s", "delete_s"]);
+}
+
+/// Somebody asks for one pod more when the last address is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_pod_that_waits_for_the_last_address_is_told() {
+    let (row, mut matrix) = disturbed_row("spiderpool_exhausted", "OneMore").unwrap();
+    matrix.stalled_after_s = 10;
+    let client = connect(&fixture(DISTURBED_FIXTURE).unwrap().0).await.unwrap();
+    let one_more = Meddled::before(move |_, sandbox| one_more(client.clone(), sandbox));
+    let record = judged(row, async |trial| exhaustion::drive(trial, &matrix, Some(one_more)).await).await.unwrap();
+    all_missed(&record, &["pods_waiting_when_exhausted"]);
+}
+
+async fn one_more(client: Client, sandbox: Sandbox) {
+    if !sandbox.pod.starts_with("late-") {
+        return;
+    }
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), &sandbox.namespace);
+    let two = Patch::Merge(json!({"spec": {"replicas": 2}}));
+    // In the end it may be gone.
+    deployments.patch("late", &PatchParams::default(), &two).await.ok();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_dies_is_told() {
+    let (descriptor, fixtures) = fixture(DISTURBED_FIXTURE).unwrap();
+    let faults = Faults::of(&fixtures, &descriptor.name);
+    let (once, at_request) = (AtomicBool::new(false), faults.clone());
+    let fatal = Meddled::before(move |_, _| {
+        // These rows bring kubelets of their own: nobody waits for kwok.
+        if !once.swap(true, Ordering::SeqCst) {
+            at_request.kill("kwok-controller").unwrap();
+        }
+        std::future::ready(())
+    });
+    let record = disturbed_matrix("checks_disturbed", "Fatal", fatal).await;
+    faults.revive(&|_| ()).unwrap();
+    all_missed(&record, &["component_deaths"]);
+}
+
+/// Deployments that ask for other pools than the check wants: of one family only, one address too large, and kept for good.
+fn demanding() -> Interpose {
+    let wanted = [("subnet", r#"{"ipv4":["v4"]}"#), ("ippool-ip-number", "+1"), ("ippool-reclaim", "false")];
+    let wanted = wanted.map(|(key, value)| (format!("ipam.spidernet.io/{key}"), value.to_owned()));
+    Box::new(|plugin| {
+        let before: Before = Box::new(|_, _| Box::pin(std::future::ready(())));
+        Arc::new(Meddled { plugin, before, annotations: Some(wanted.into()) })
+    })
+}
+
+#[rstest]
 #[case::as_they_should(None, Verdict::Pass)]
-#[case::otherwise(Some(Box::new(|plugin| Arc::new(Demanding(plugin)) as Arc<dyn Plugin>) as Interpose), Verdict::Fail)]
+#[case::otherwise(Some(demanding()), Verdict::Fail)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pools_that_do_not_follow_their_deployments_are_found(
     #[case] interpose: Option<Interpose>,
@@ -281,13 +337,9 @@ async fn the_ratio_to_the_floor_is_missed_when_the_plugin_wastes() {
     let client = connect(&fixture(DISTURBED_FIXTURE).unwrap().0).await.unwrap();
     let arms = ratio.arms();
     let run = compared(row, &arms, async |trial, arm| {
-        let client = client.clone();
-        let wasteful: Interpose =
-            Box::new(move |plugin| Arc::new(Wasteful { plugin, client, asked: AtomicUsize::new(0) }));
-        let interpose = (arm == "spiderpool").then_some(wasteful);
+        let interpose = (arm == "spiderpool").then(|| wasteful(client.clone()));
         tier::drive(trial, &ratio.tier(arm), interpose).await
     });
     let record = run.await.unwrap();
-    let budget = record.budgets.iter().find(|budget| budget.metric == "spiderpool_to_host_local_add_p50_ms").unwrap();
-    assert_eq!(budget.verdict, Verdict::Fail, "{}", record.reason);
+    all_missed(&record, &["spiderpool_to_host_local_add_p50_ms"]);
 }
