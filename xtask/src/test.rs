@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that checks this repository itself.
 
+mod shown;
+
 use std::time::Instant;
 
 use measure::human;
@@ -30,6 +32,10 @@ pub(crate) async fn test(ctx: &Ctx, args: &TestArgs) -> Result<Exit, Failure> {
             &nextest,
             "nextest run --workspace --locked --no-fail-fast -E binary(kwok)",
         );
+    }
+    if passed && !args.no_cluster {
+        say("==> every budget can be missed");
+        passed = shown::every_budget(ctx)?;
     }
     if passed && args.nightly {
         passed = check(
