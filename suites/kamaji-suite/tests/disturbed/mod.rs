@@ -252,11 +252,11 @@ impl Meddler for Glutton {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_harness_that_costs_much_is_told() {
     let record = disturbed("tcp_disturbed", "Glutton", Glutton).await;
-    all_missed(&record, &["create_harness_cpu_share_of_operator"]);
+    all_missed(&record, &["create_harness_cpu_share_of_operator", "harness_cpu_share_of_operator"]);
 }
 
-/// Somebody who lets the operator have a tenth of its time while tenants are made, has it keep Secrets that are none of its own,
-/// asks for its metrics all the time, and burns the harness's CPU.
+/// Somebody who lets the operator have a sixth of its time while tenants are made, has it keep Secrets that are none of its own,
+/// and asks for its metrics all the time.
 struct Burden;
 
 impl Meddler for Burden {
@@ -264,7 +264,7 @@ impl Meddler for Burden {
         Box::pin(async move {
             match phase {
                 "create" => {
-                    let _slowed = Slowed::processes(vec![scene.operator], 10.0);
+                    let _slowed = Slowed::processes(vec![scene.operator], 6.0);
                     for i in 0..60 {
                         let data = json!({"x": "x".repeat(900 << 10)});
                         let secret = json!({"metadata": {"name": format!("heavy-{i}")}, "stringData": data});
@@ -285,7 +285,6 @@ impl Meddler for Burden {
 async fn what_the_document_publishes_is_missed_when_the_operator_bears_a_burden() {
     let record = disturbed("tcp_burdened", "Burden", Burden).await;
     all_missed(&record, &["create_s", "operator_peak_mcpu_per_tcp", "operator_peak_mib_per_tcp"]);
-    all_missed(&record, &["harness_cpu_share_of_operator"]);
 }
 
 /// Somebody who kills the operator.

@@ -243,6 +243,7 @@ fn all_missed(record: &Trial, metrics: &[&str]) {
     }
 }
 
+/// Some costs are judged in one of the rows only.
 #[rstest]
 #[case::one_family("spiderpool_v4_1x100", "Wasteful")]
 #[case::two_families("spiderpool_dual_10x10", "WastefulDual")]
