@@ -204,7 +204,7 @@ impl Rig {
             tokio::time::sleep(LOOK).await;
         };
         trial.metric("gone_within_s", began.elapsed().as_secs_f64());
-        self.operator_leaks(trial).await;
+        self.operator_leaks(trial, began).await;
         for (what, names) in &left {
             trial.metric(&format!("{what}_left"), names.len() as f64);
             if !names.is_empty() {
@@ -218,10 +218,9 @@ impl Rig {
     /// is over: it ends its managers some while after the last object of their tenants is gone. Where it was started
     /// again meanwhile, this is of the last process: it had a manager for each tenant, and saw them go, but did not create
     /// them.
-    async fn operator_leaks(&self, trial: &mut Trial) {
+    async fn operator_leaks(&self, trial: &mut Trial, began: Instant) {
         let Some(was) = &self.operator_before else { return };
         let back = |is: &Figures| LEAKS.iter().all(|gauge| is.get(gauge) <= was.get(gauge).map(|was| was * ABOUT));
-        let began = Instant::now();
         let now = loop {
             let now = self.management.operator.figures().await;
             let over = now.as_ref().is_none_or(back) || began.elapsed().as_secs() >= self.row.leaks_within_s;
