@@ -59,6 +59,21 @@ fn a_cluster_is_made_once_adopted_repaired_and_ended() {
     assert!(status.contains("is paused"), "{status}");
     assert!(machine.ok(&["cluster", "up"]).contains("repaired"));
 
+    // Where another program has taken the port of a dead component, the cluster gets others.
+    let repaired = machine.descriptor("default");
+    let apiserver = repaired.component("kube-apiserver").unwrap();
+    assert!(apiserver.process.kill(Duration::from_secs(5)));
+    let port = apiserver.port().unwrap();
+    let mut taken = None;
+    wait_for("the port", || {
+        taken = std::net::TcpListener::bind(("127.0.0.1", port)).ok();
+        taken.is_some()
+    });
+    let up = text(&machine.xtask(&["cluster", "up"]));
+    assert!(up.contains(&format!("port {port} of kube-apiserver is in use by another program")), "{up}");
+    assert_ne!(machine.descriptor("default").component("kube-apiserver").unwrap().port(), Some(port));
+    drop(taken);
+
     // After a reboot the pids mean nothing, even where a process has them.
     let path = Fixtures::new(machine.path()).descriptor_path("default");
     let rebooted = std::fs::read_to_string(&path).unwrap().replace(&made.boot_id, "another-boot");

@@ -66,6 +66,13 @@ pub struct Component {
     pub args: Vec<String>,
 }
 
+impl Component {
+    /// The port that it serves its metrics at.
+    pub fn port(&self) -> Option<u16> {
+        self.metrics_url.as_deref()?.parse::<http::Uri>().ok()?.port_u16()
+    }
+}
+
 /// A program that the fixture runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProgramUsed {

@@ -14,7 +14,7 @@ use thirdparty::Program;
 
 use crate::descriptor::{Component, Descriptor, ProgramUsed, SCHEMA};
 use crate::error::{Error, Result};
-use crate::ports::free_ports;
+use crate::ports::{becomes_free, free_ports};
 use crate::process::{self, Process, State};
 use crate::provider::Provider;
 use crate::settings::Settings;
@@ -214,6 +214,11 @@ impl Provider for Kwok {
             }
             // kwokctl believes this file as long as anything has the pid: a zombie, or a later process.
             shell.remove_file(&pid_file(&cluster_dir(&descriptor.name, directory), &component.name))?;
+            // kwokctl would start it again and again for minutes.
+            if let Some(port) = component.port().filter(|port| !shell.is_dry() && !becomes_free(*port)) {
+                let name = &component.name;
+                return Err(Error::Failed(format!("port {port} of {name} is in use by another program")));
+            }
         }
         let program = descriptor.programs.iter().find(|program| program.name == "kwokctl");
         let program = program.ok_or_else(|| Error::Failed(format!("{} names no kwokctl", descriptor.name)))?;

@@ -1,6 +1,7 @@
 //! Ports for a cluster that keeps them, also while what listens on them is dead.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 use rand::rngs::{SysRng, Xoshiro256PlusPlus};
@@ -28,9 +29,21 @@ pub(crate) fn free_ports(count: u16) -> Result<Vec<u16>> {
     free.map(Iterator::collect).ok_or_else(taken)
 }
 
-/// On all addresses, which no listener on one of them allows.
+/// Whether it can be listened on, on all addresses, which no listener on one of them allows.
 fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+}
+
+/// The same, a while after whoever listened was killed: its other threads may hold the port a moment longer.
+pub(crate) fn becomes_free(port: u16) -> bool {
+    let until = Instant::now() + Duration::from_secs(2);
+    while !is_free(port) {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
 }
 
 #[cfg(test)]

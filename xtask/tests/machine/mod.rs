@@ -84,7 +84,7 @@ pub(crate) fn text(output: &Output) -> String {
 }
 
 /// Waits until `done`, at most 5 minutes: a first build of a suite's tests is part of some waits.
-pub(crate) fn wait_for(what: &str, done: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(300);
     while !done() {
         assert!(Instant::now() < until, "waited 5 minutes for {what}");
