@@ -36,6 +36,8 @@ pub(crate) enum Verb {
     Tools(ToolsArgs),
     /// Bring clusters up and down, and look at them.
     Cluster(ClusterArgs),
+    /// Get the image of kind's nodes: the published one where it can be pulled, otherwise one that is built.
+    NodeImage(NodeImageArgs),
     /// What nextest's setup scripts call.
     #[command(hide = true)]
     Fixture(FixtureArgs),
@@ -77,6 +79,16 @@ pub(crate) enum ToolsVerb {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The image's name is printed. It is built of Debian's packages and the pinned programs, is known by what goes into it, and
+stays in Docker. KUBEDYNO_NODE_IMAGE names another one to use.")]
+pub(crate) struct NodeImageArgs {
+    /// Build one, whether or not the published one can be pulled.
+    #[arg(long)]
+    pub(crate) build: bool,
 }
 
 #[derive(Debug, Args)]
@@ -124,9 +136,9 @@ pub(crate) struct RunArgs {
     /// Which rows: smoke rows, or the documents' own sizes.
     #[arg(long, value_enum, default_value_t = Profile::Default)]
     pub(crate) profile: Profile,
-    /// Where the cluster comes from.
-    #[arg(long, value_enum, default_value_t = RunProvider::Kwok)]
-    pub(crate) provider: RunProvider,
+    /// Whose cluster: by default one of ours, as the profile needs it.
+    #[arg(long, value_enum)]
+    pub(crate) provider: Option<RunProvider>,
     #[command(flatten)]
     pub(crate) access: AccessArgs,
     /// On an existing cluster: rows may create simulated nodes.
@@ -153,6 +165,8 @@ pub(crate) struct RunArgs {
 pub(crate) enum RunProvider {
     /// A kwok cluster of this machine, brought up when it is not there.
     Kwok,
+    /// A kind cluster of this machine, brought up when it is not there.
+    Kind,
     /// Somebody's cluster, named by a kubeconfig and a context. `cargo xtask cluster preflight` says what can run there.
     Existing,
 }
@@ -161,16 +175,38 @@ pub(crate) enum RunProvider {
 pub(crate) enum Profile {
     /// Smoke rows: minutes.
     Default,
+    /// Smoke rows on a kind cluster.
+    Kind,
     /// The documents' own sizes: tens of minutes and more.
     Published,
+    /// The same on a kind cluster.
+    PublishedKind,
 }
 
 impl Profile {
+    /// The profile of rows of the same size on a kind cluster.
+    pub(crate) fn on_kind(self) -> Self {
+        match self {
+            Self::Default | Self::Kind => Self::Kind,
+            Self::Published | Self::PublishedKind => Self::PublishedKind,
+        }
+    }
+
     /// The name of the nextest profile.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
+            Self::Kind => "kind",
             Self::Published => "published",
+            Self::PublishedKind => "published-kind",
+        }
+    }
+
+    /// The fixture of its rows, by which their test binaries are named.
+    pub(crate) fn fixture(self) -> ProviderName {
+        match self {
+            Self::Default | Self::Published => ProviderName::Kwok,
+            Self::Kind | Self::PublishedKind => ProviderName::Kind,
         }
     }
 }

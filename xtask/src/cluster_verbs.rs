@@ -2,15 +2,18 @@
 
 use std::time::Instant;
 
-use cluster::{Down, Fixtures, Kwok, NodeShape, Shell, State, Status, Up, UpRequest};
+use cluster::{
+    Component, Down, Fixtures, Kwok, NodeShape, Provider, SettingsUsed, Shell, State, Status, Up, UpRequest,
+    container_logs,
+};
 use comfy_table::{Table, presets};
 use measure::human;
 
-use crate::cli::{ClusterArgs, ClusterVerb};
+use crate::cli::{ClusterArgs, ClusterVerb, ProviderName};
 use crate::ctx::{Ctx, print, print_json, say};
 use crate::exit::{Exit, Failure};
 use crate::preflight::preflight;
-use crate::{fault, gc};
+use crate::{fault, gc, kind};
 
 pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failure> {
     let fixtures = ctx.fixtures();
@@ -24,18 +27,21 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
             service_range,
             dry_run,
             json,
-            provider: _,
+            provider,
         } => {
             let shape = NodeShape { cpu: node_cpu, memory_gib: node_memory_gib, max_pods: node_max_pods };
-            let mut provider = if dry_run { dry_provider(ctx)? } else { ctx.kwok()? };
-            if let Some(range) = range_of(&fixtures, &name, service_range)? {
-                provider = provider.with_service_range(range);
-            }
-            up(ctx, &provider, &UpRequest { name, nodes, shape }, dry_run, json).await
+            let (default, simulated) = match provider {
+                ProviderName::Kwok => ("default", nodes.unwrap_or(0)),
+                ProviderName::Kind => (kind::NAME, 0),
+            };
+            let name = name.unwrap_or_else(|| default.to_owned());
+            let range = range_of(&fixtures, &name, service_range)?;
+            let source = source(ctx, provider, nodes, range, dry_run)?;
+            up(ctx, source.as_ref(), &UpRequest { name, nodes: simulated, shape }, dry_run, json).await
         }
         ClusterVerb::Down { name, force, dry_run } => {
             let shell = shell(dry_run);
-            let line = match fixtures.down(&Kwok::without_programs(), &name, force, &shell)? {
+            let line = match fixtures.down(&name, force, &shell)? {
                 Down::Ended => format!("cluster `{name}` is down"),
                 Down::Forgotten => format!("cluster `{name}` is forgotten; it goes on"),
             };
@@ -73,10 +79,13 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
     }
 }
 
-/// The Service addresses that a cluster has already, or those that are asked for: with others it would be made anew.
+/// The Service addresses that a kwok cluster has already, or those that are asked for: with others it would be made anew.
 fn range_of(fixtures: &Fixtures, name: &str, asked: Option<String>) -> Result<Option<String>, Failure> {
-    let settings = fixtures.descriptor(name).ok().and_then(|descriptor| descriptor.settings);
-    match (settings.map(|settings| settings.service_cluster_ip_range), asked) {
+    let has = match fixtures.descriptor(name).ok().and_then(|descriptor| descriptor.settings) {
+        Some(SettingsUsed::Kwok(settings)) => Some(settings.service_cluster_ip_range),
+        Some(SettingsUsed::Kind(_)) | None => None,
+    };
+    match (has, asked) {
         (Some(has), Some(asked)) if has != asked => Err(Failure::usage(format!(
             "cluster `{name}` has the Service addresses {has}: `cargo xtask cluster down --name {name}` first, and it is made anew"
         ))),
@@ -84,7 +93,43 @@ fn range_of(fixtures: &Fixtures, name: &str, asked: Option<String>) -> Result<Op
     }
 }
 
-async fn up(ctx: &Ctx, provider: &Kwok, request: &UpRequest, dry_run: bool, json: bool) -> Result<Exit, Failure> {
+/// Where a cluster comes from, with what that needs; of a dry run, with what is there already. `nodes` are the workers of kind.
+///
+/// # Errors
+/// When something cannot be had, or the provider has no such setting.
+pub(crate) fn source(
+    ctx: &Ctx,
+    provider: ProviderName,
+    nodes: Option<u32>,
+    service_range: Option<String>,
+    dry_run: bool,
+) -> Result<Box<dyn Provider>, Failure> {
+    let workers = nodes.unwrap_or(kind::WORKERS);
+    Ok(match (provider, service_range) {
+        (ProviderName::Kind, Some(_)) => {
+            return Err(Failure::usage(
+                "--service-range is a setting of kwok clusters: take it or --provider kind away",
+            ));
+        }
+        (ProviderName::Kind, None) if dry_run => Box::new(kind::dry_provider(ctx, workers)?),
+        (ProviderName::Kind, None) => Box::new(kind::provider(ctx, workers)?),
+        (ProviderName::Kwok, range) => {
+            let kwok = if dry_run { dry_provider(ctx)? } else { ctx.kwok()? };
+            Box::new(match range {
+                Some(range) => kwok.with_service_range(range),
+                None => kwok,
+            })
+        }
+    })
+}
+
+async fn up(
+    ctx: &Ctx,
+    provider: &dyn Provider,
+    request: &UpRequest,
+    dry_run: bool,
+    json: bool,
+) -> Result<Exit, Failure> {
     let started = Instant::now();
     let shell = shell(dry_run);
     let fixtures = ctx.fixtures();
@@ -208,14 +253,22 @@ fn logs(fixtures: &Fixtures, name: &str, component: Option<&str>, tail: usize) -
         descriptor.require(wanted)?;
     }
     for component in descriptor.components.iter().filter(|found| component.is_none_or(|wanted| wanted == found.name)) {
-        let text = std::fs::read(&component.log)
-            .map_err(|error| Failure::environment(format!("cannot read {}: {error}", component.log.display())))?;
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        print(&format!("==> {} <==", component.log.display()));
-        print(&lines[lines.len().saturating_sub(tail)..].join("\n"));
+        let (place, text) = match descriptor.provider.as_str() {
+            "kind" => (component.name.clone(), container_logs(&fixtures.directory(name), &component.name, tail)?),
+            _ => (component.log.display().to_string(), end_of_log(component, tail)?),
+        };
+        print(&format!("==> {place} <=="));
+        print(&text);
     }
     Ok(Exit::Ok)
+}
+
+fn end_of_log(component: &Component, tail: usize) -> Result<String, Failure> {
+    let text = std::fs::read(&component.log)
+        .map_err(|error| Failure::environment(format!("cannot read {}: {error}", component.log.display())))?;
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    Ok(lines[lines.len().saturating_sub(tail)..].join("\n"))
 }
 
 fn shell(dry_run: bool) -> Shell {

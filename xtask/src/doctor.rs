@@ -16,6 +16,9 @@ const DISK_GIB: u64 = 6;
 /// Memory that a cluster of 1,000 nodes and 10,000 pods with everything beside it needs.
 const MEMORY_GIB: u64 = 4;
 
+/// Workers of the largest shape in `kind-configs/`.
+const MOST_WORKERS: u32 = 9;
+
 /// One thing that was looked at.
 struct Finding {
     what: &'static str,
@@ -31,9 +34,26 @@ pub(crate) fn doctor(ctx: &Ctx) -> Result<Exit, Failure> {
         0 => "\nthe kwok provider can run here".to_owned(),
         n => format!("\nthe kwok provider cannot run here: {n} thing(s) are missing"),
     });
-    print("\nthe kind provider is not built yet; beside the above it will need:");
-    print(&show(&kind::examine()));
+    print("\nthe kind provider needs beside the above:");
+    print(&show(&kind::examine(MOST_WORKERS)));
+    print("\nand where the published node image cannot be pulled, to build one:");
+    print(&show(&kind::examine_building()));
     Ok(if lacks == 0 { Exit::Ok } else { Exit::Environment })
+}
+
+/// What a kind cluster of so many workers lacks, each with its fix.
+pub(crate) fn lacks_of_kind(workers: u32) -> Vec<String> {
+    lacks(kind::examine(workers))
+}
+
+/// What the building of a node image lacks, each with its fix.
+pub(crate) fn lacks_of_node_image() -> Vec<String> {
+    lacks(kind::examine_building())
+}
+
+fn lacks(findings: Vec<Finding>) -> Vec<String> {
+    let lack = |finding: Finding| finding.found.err().map(|text| format!("{}: {text}; {}", finding.what, finding.fix));
+    findings.into_iter().filter_map(lack).collect()
 }
 
 fn show(findings: &[Finding]) -> String {

@@ -91,13 +91,21 @@ impl From<cluster::Error> for Failure {
             cluster::Error::BadName(_)
             | cluster::Error::NoSuchCluster(_)
             | cluster::Error::NoSuchComponent { .. }
+            | cluster::Error::NoSuchShape { .. }
             | cluster::Error::NotOurs { .. }
+            | cluster::Error::OfAnother { .. }
             | cluster::Error::BadKubeconfig { .. }
             | cluster::Error::NoSuchContext { .. }
             | cluster::Error::NoCurrentContext { .. } => Exit::Usage,
             _ => Exit::Environment,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<nodeimage::Error> for Failure {
+    fn from(error: nodeimage::Error) -> Self {
+        Self::environment(error.to_string())
     }
 }
 

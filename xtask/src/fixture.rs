@@ -8,9 +8,11 @@ use cluster::{NodeShape, ProgramUsed, UpRequest};
 use harness::Program;
 use record::{Fingerprint, Run, RunDir, SCHEMA, State};
 
-use crate::cli::{FixtureArgs, FixtureVerb};
+use crate::cli::{FixtureArgs, FixtureVerb, ProviderName};
+use crate::cluster_verbs::source;
 use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
+use crate::kind;
 
 /// Variable with the name of the cluster that a run uses.
 pub(crate) const CLUSTER: &str = "KUBEDYNO_CLUSTER";
@@ -21,31 +23,48 @@ pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failu
         return Err(Failure::usage("a test must not make its fixture: nextest's setup script does that"));
     }
     match &args.verb {
-        FixtureVerb::Ensure { provider: _, name, service_range } => {
-            ensure(ctx, name.as_ref(), service_range.as_ref()).await?;
+        FixtureVerb::Ensure { provider, name, service_range } => {
+            ensure(ctx, *provider, name.as_ref(), service_range.clone()).await?;
         }
         FixtureVerb::Programs { names } => programs(ctx, names)?,
     }
     Ok(Exit::Ok)
 }
 
-async fn ensure(ctx: &Ctx, name: Option<&String>, service_range: Option<&String>) -> Result<(), Failure> {
-    let shared = || std::env::var(CLUSTER).unwrap_or_else(|_| "default".to_owned());
+async fn ensure(
+    ctx: &Ctx,
+    provider: ProviderName,
+    name: Option<&String>,
+    service_range: Option<String>,
+) -> Result<(), Failure> {
+    let shared = || match provider {
+        ProviderName::Kwok => std::env::var(CLUSTER).unwrap_or_else(|_| "default".to_owned()),
+        ProviderName::Kind => kind::NAME.to_owned(),
+    };
     let request = UpRequest { name: name.cloned().unwrap_or_else(shared), nodes: 0, shape: NodeShape::default() };
     let fixtures = ctx.fixtures();
     // `cargo xtask run --provider existing` names a cluster of others, and needs none of our programs.
     if !fixtures.descriptor(&request.name).is_ok_and(|descriptor| descriptor.is_existing()) {
-        let mut kwok = ctx.kwok()?;
-        if let Some(range) = service_range {
-            kwok = kwok.with_service_range(range.clone());
-        }
-        fixtures.up(&kwok, &request, &cluster::Shell::real(), &say).await?;
+        let source = source(ctx, provider, None, service_range, false)?;
+        fixtures.up(source.as_ref(), &request, &cluster::Shell::real(), &say).await?;
     }
+    let variable = match provider {
+        ProviderName::Kwok => "KWOK",
+        ProviderName::Kind => "KIND",
+    };
+    let more = match provider {
+        ProviderName::Kwok => String::new(),
+        // What stands beside the nodes, so that a test pulls nothing into Docker.
+        ProviderName::Kind => {
+            let registry = ctx.thirdparty().ensure("registry")?;
+            format!("{}={}\n", nodeimage::REGISTRY_IMAGE, nodeimage::registry_image(&registry)?)
+        }
+    };
     let suffix = name.map_or(String::new(), |name| format!("_{}", name.to_uppercase().replace('-', "_")));
     let descriptor = fixtures.descriptor_path(&request.name);
     let (run_id, results) = run_of_this_session(ctx)?;
     let lines = format!(
-        "KUBEDYNO_FIXTURE_KWOK{suffix}={}\nKUBEDYNO_RUN_ID={run_id}\nKUBEDYNO_RESULTS={}\n",
+        "KUBEDYNO_FIXTURE_{variable}{suffix}={}\nKUBEDYNO_RUN_ID={run_id}\nKUBEDYNO_RESULTS={}\n{more}",
         descriptor.display(),
         results.display()
     );

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cluster::{Kwok, Lease, Process, Shell, State, Swept};
+use cluster::{Lease, Process, Shell, State, Swept};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +61,7 @@ pub(crate) async fn gc(ctx: &Ctx, shell: &Shell) -> Result<Swept, Failure> {
         swept.files += thirdparty::sweep_partials(&ctx.cache)?.len();
         swept.files += temporary_files(&ctx.results());
     }
-    swept.add(ctx.fixtures().gc(&Kwok::without_programs(), shell, &say).await?);
+    swept.add(ctx.fixtures().gc(shell, &say).await?);
     Ok(swept)
 }
 

@@ -12,6 +12,7 @@ mod fixture;
 mod gate;
 mod gc;
 mod guest;
+mod kind;
 mod live;
 mod lock;
 mod nextest;
@@ -57,8 +58,9 @@ async fn dispatch(verb: Verb, ctx: &Ctx) -> Result<Exit, Failure> {
         Verb::Doctor => doctor::doctor(ctx),
         Verb::Tools(args) => tools::tools(ctx, &args),
         Verb::Cluster(args) => cluster_verbs::cluster(ctx, args).await,
+        Verb::NodeImage(args) => kind::node_image(ctx, &args),
         Verb::Fixture(args) => fixture::fixture(ctx, &args).await,
-        Verb::Run(args) => run::run(ctx, &args).await,
+        Verb::Run(args) => run::run(ctx, args).await,
         Verb::Report(args) => report::report(ctx, &args),
         Verb::Compare(args) => compare::compare_runs(ctx, &args),
         Verb::Gate(args) => gate::gate(ctx, &args).await,

@@ -1,23 +1,25 @@
 //! `cargo xtask run`: tools, cluster, rows, results, report.
 
+mod real_nodes;
 mod resume;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cluster::{NodeShape, Process, Shell, UpRequest};
+use cluster::{NodeShape, Process, Provider, Shell, UpRequest};
 use harness::{Cost, LEAVE, Rows, SUITE_SETS};
 use measure::{Verdict, human};
 use record::{Expected, Run, RunDir, State, annotate_junit, gather, new_run_id, summary_markdown};
 
-use crate::cli::{RunArgs, RunProvider};
+use crate::cli::{ProviderName, RunArgs, RunProvider};
 use crate::compare::step_summary;
 use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
 use crate::fixture::{CLUSTER, open_run};
 use crate::gc::RunCard;
 use crate::guest::{Guest, NeedyRow};
+use crate::kind;
 use crate::live::Live;
 use crate::lock::one_run_at_a_time;
 use crate::nextest::{Nextest, junit_path};
@@ -26,10 +28,15 @@ use crate::run::resume::Resumed;
 use crate::suites::{self, Suite};
 use crate::waiting::{Ended, run_to_its_end};
 
-pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
+pub(crate) async fn run(ctx: &Ctx, mut args: RunArgs) -> Result<Exit, Failure> {
     let (started, began) = (Instant::now(), jiff::Timestamp::now());
-    check_flags(args)?;
+    check_flags(&args)?;
     let suites = suites::select(ctx, &args.suites)?;
+    args.profile = real_nodes::profile(&args, &suites);
+    let args = &args;
+    if fixture_of(args) == "kind" {
+        real_nodes::require(&suites)?;
+    }
     let data = suites.iter().map(suites::data).collect::<Result<Vec<_>, _>>()?;
     let parameters: Vec<Rows> = data.into_iter().map(|(_, rows)| rows).collect();
     let sets = sets(&args.sets, &parameters)?;
@@ -42,12 +49,12 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     run_dir.check_writable()?;
     ctx.check_writable()?;
     let mut guest = match args.provider {
-        RunProvider::Kwok => None,
-        RunProvider::Existing => Some(Guest::arrive(ctx, args).await?),
+        Some(RunProvider::Existing) => Some(Guest::arrive(ctx, args).await?),
+        _ => None,
     };
 
     let select = |excluded: &[&str], any_profile: bool| {
-        let selection = selection(&suites, args.filter.as_deref(), excluded, any_profile);
+        let selection = selection(&suites, fixture_of(args), args.filter.as_deref(), excluded, any_profile);
         Nextest::new(ctx, args.profile.name(), selection)
     };
     let mut rows = select(&[], false)?.rows()?;
@@ -81,8 +88,12 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
     let fixture = match &mut guest {
         Some(guest) => guest.settle(ctx, &card.run_id, &needy).await?,
         None => {
-            let request = UpRequest { name: "default".to_owned(), nodes: 0, shape: NodeShape::default() };
-            ctx.fixtures().up(&ctx.kwok()?, &request, &Shell::real(), &say).await?;
+            let (name, provider): (_, Box<dyn Provider>) = match fixture_of(args) {
+                "kind" => (kind::NAME, Box::new(kind::provider(ctx, kind::WORKERS)?)),
+                _ => ("default", Box::new(ctx.kwok()?)),
+            };
+            let request = UpRequest { name: name.to_owned(), nodes: 0, shape: NodeShape::default() };
+            ctx.fixtures().up(provider.as_ref(), &request, &Shell::real(), &say).await?;
             request.name
         }
     };
@@ -106,6 +117,7 @@ pub(crate) async fn run(ctx: &Ctx, args: &RunArgs) -> Result<Exit, Failure> {
         cannot_run.iter().map(|(row, needs)| format!("{} {}: needs {needs}", row.suite, row.test)).collect();
     if args.filter.is_none() {
         run.not_selected.extend(suites::absent(&suites, &parameters, args.profile.name()));
+        run.not_selected.extend(real_nodes::not_selected(ctx, &suites, args)?);
     }
     if rows.is_empty() {
         card.remove(ctx);
@@ -212,16 +224,30 @@ fn summarise(run: &Run, run_dir: &RunDir) -> Result<(), Failure> {
 
 /// nextest's selection: the binaries that are named after the provider, without the rows that break things to show that
 /// a gate can fail; those belong to the checks of this repository. Rows in `excluded` are left out.
-fn selection(suites: &[Suite], filter: Option<&str>, excluded: &[&str], any_profile: bool) -> Vec<String> {
+fn selection(
+    suites: &[Suite],
+    binary: &str,
+    filter: Option<&str>,
+    excluded: &[&str],
+    any_profile: bool,
+) -> Vec<String> {
     let mut args: Vec<String> = suites.iter().flat_map(|suite| ["-p".to_owned(), suite.package.clone()]).collect();
     let excluded = excluded.iter().map(|row| format!(" & not test(/(^|::|::case_[0-9]+_){row}$/)"));
-    let rows = format!("binary(kwok) & not test(/^disturbed::/){}", excluded.collect::<String>());
+    let rows = format!("binary({binary}) & not test(/^disturbed::/){}", excluded.collect::<String>());
     args.push("-E".to_owned());
     args.push(filter.map_or(rows.clone(), |filter| format!("({rows}) & ({filter})")));
     if any_profile {
         args.push("--ignore-default-filter".to_owned());
     }
     args
+}
+
+/// The test binaries that run: what the profile needs, unless a provider is named.
+fn fixture_of(args: &RunArgs) -> &'static str {
+    match (args.provider, args.profile.fixture()) {
+        (Some(RunProvider::Kind), _) | (None, ProviderName::Kind) => "kind",
+        _ => "kwok",
+    }
 }
 
 /// Each row with what it needs of a cluster of others.
@@ -249,7 +275,7 @@ fn check_flags(args: &RunArgs) -> Result<(), Failure> {
         (args.allow_load, "--allow-load"),
     ];
     match given.iter().find(|(given, _)| *given) {
-        Some((_, flag)) if args.provider != RunProvider::Existing => {
+        Some((_, flag)) if args.provider != Some(RunProvider::Existing) => {
             Err(Failure::usage(format!("{flag} goes with --provider existing")))
         }
         _ => Ok(()),

@@ -20,6 +20,13 @@ pub(crate) struct Suite {
     pub(crate) built: bool,
 }
 
+impl Suite {
+    /// Whether it has rows on clusters of that provider: it has a test binary that is named so.
+    pub(crate) fn has(&self, provider: &str) -> bool {
+        self.path.join("tests").join(provider).with_extension("rs").is_file()
+    }
+}
+
 /// Every suite, sorted.
 pub(crate) fn all(ctx: &Ctx) -> Vec<Suite> {
     let entries = std::fs::read_dir(ctx.root.join("suites")).into_iter().flatten().flatten();

@@ -9,6 +9,7 @@ use measure::human;
 use crate::cli::TestArgs;
 use crate::ctx::{Ctx, say};
 use crate::exit::{Exit, Failure};
+use crate::kind;
 use crate::lock::one_run_at_a_time;
 use crate::nextest::of_no_package;
 
@@ -35,7 +36,7 @@ pub(crate) async fn test(ctx: &Ctx, args: &TestArgs) -> Result<Exit, Failure> {
     }
     if passed && !args.no_cluster {
         say("==> every budget can be missed");
-        passed = shown::every_budget(ctx)?;
+        passed = shown::every_budget(ctx, "kwok")?;
     }
     if passed && args.nightly {
         passed = check(
@@ -43,6 +44,25 @@ pub(crate) async fn test(ctx: &Ctx, args: &TestArgs) -> Result<Exit, Failure> {
             &nextest,
             "nextest run --workspace --locked --no-fail-fast --profile nightly -E binary(kwok)",
         );
+    }
+    if passed && !args.no_cluster {
+        let lacks = kind::lacks(ctx)?;
+        passed = match lacks.is_empty() {
+            true => {
+                check(
+                    "rows on a kind cluster",
+                    &nextest,
+                    "nextest run --workspace --locked --no-fail-fast --profile kind",
+                ) && shown::every_budget(ctx, "kind")?
+            }
+            false => {
+                say(&format!(
+                    "==> rows on a kind cluster: NOT RUN, which is no pass: this machine lacks {}",
+                    lacks.join("; ")
+                ));
+                true
+            }
+        };
     }
     Ok(if passed { Exit::Ok } else { Exit::CheckFailed })
 }

@@ -1,5 +1,6 @@
 //! The command line without a cluster: bad input has a cause, a fix and its exit code; a dry run is a transcript.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -27,17 +28,19 @@ fn text(output: &Output) -> String {
 #[case::unknown_parameter(&["run", "kperf", "--set", "node=5"], 2, "there is no parameter `node`; there are ")]
 #[case::wrong_type(&["run", "kperf", "--set", "nodes=many"], 2, "parameter `nodes`: `many` is no whole number, as ")]
 #[case::no_value(&["run", "kperf", "--set", "nodes"], 2, "--set nodes: write it as KEY=VALUE")]
-#[case::unknown_profile(&["run", "--profile", "fast"], 2, "[possible values: default, published]")]
+#[case::unknown_profile(&["run", "--profile", "fast"], 2, "[possible values: default, kind, published, published-kind]")]
 #[case::unknown_cluster(&["cluster", "status", "--name", "nope"], 2, "there is no cluster `nope`: `cargo xtask cluster up --name nope` makes one")]
 #[case::no_such_cluster_to_end(&["cluster", "down", "--name", "nope"], 2, "there is no cluster `nope`")]
 #[case::bad_name(&["cluster", "down", "--name", "../etc"], 2, "`../etc` cannot name a cluster")]
 #[case::unknown_program(&["tools", "ensure", "helm"], 2, "there is no program `helm`; there are etcd, ")]
 #[case::flag_of_others(&["run", "kperf", "--allow-nodes"], 2, "--allow-nodes goes with --provider existing")]
 #[case::no_such_kubeconfig(&["cluster", "preflight", "--kubeconfig", "/nonexistent"], 2, "--kubeconfig /nonexistent: there is no such file")]
-#[case::clusters_of_others_are_not_made(&["cluster", "up", "--provider", "existing"], 2, "[possible values: kwok]")]
+#[case::clusters_of_others_are_not_made(&["cluster", "up", "--provider", "existing"], 2, "[possible values: kwok, kind]")]
+#[case::no_such_shape(&["cluster", "up", "--provider", "kind", "--nodes", "3", "--dry-run"], 2, "there is no shape of 3 workers: there are 2, 4, 9; write ")]
 #[case::no_build(&["gate", "kperf", "--head", "fast"], 2, "`fast` is no build: write `pinned`, a path, or a version such as v1.36.2")]
 #[case::no_such_program(&["gate", "kperf", "--head", "./nowhere/kube-apiserver"], 2, "nowhere/kube-apiserver: there is no such program")]
-#[case::no_such_component(&["gate", "kperf", "--component", "kubelet", "--head", "pinned"], 2, "no pinned program is named `kubelet`; there are etcd, ")]
+#[case::no_such_component(&["gate", "kperf", "--component", "cubelet", "--head", "pinned"], 2, "no pinned program is named `cubelet`; there are etcd, ")]
+#[case::component_of_no_kwok_cluster(&["gate", "kperf", "--component", "kubelet", "--head", "pinned"], 2, "`kubelet` runs on the nodes of kind clusters, and gates run on kwok clusters")]
 #[case::no_slowdown(&["gate", "kperf", "--head", "pinned+cpu:etcd"], 2, "`cpu:etcd` is no slowdown: it has no `=`")]
 #[case::no_revision(&["gate", "kperf", "--component", "kubedyno", "--base", "no-such", "--head", "HEAD"], 2, "`no-such` is no revision of this repository")]
 #[case::too_few_pairs(&["gate", "kperf", "--head", "pinned", "--pairs", "4"], 2, "4 is not in 5..=200")]
@@ -130,6 +133,37 @@ fn a_cluster_of_others_that_cannot_be_used_is_told_with_its_cause(
     }
 }
 
+/// Docker's client alone is no Docker: CI images carry it without an engine.
+const NO_ENGINE: &str =
+    "#!/bin/sh\necho 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock.' >&2\nexit 1\n";
+
+#[rstest]
+#[case::no_client(None, "Docker: `docker` is not on PATH; install Docker")]
+#[case::no_engine(
+    Some(NO_ENGINE),
+    "Docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock.; start it"
+)]
+fn rows_on_real_nodes_are_unsupported_without_a_docker_engine(#[case] docker: Option<&str>, #[case] message: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bin");
+    std::fs::create_dir(&path).unwrap();
+    if let Some(script) = docker {
+        let program = path.join("docker");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for (args, code) in [
+        (&["run", "image-pull"][..], 13),
+        (&["run", "--profile", "kind"], 13),
+        (&["cluster", "up", "--provider", "kind"], 3),
+        (&["node-image"], 3),
+    ] {
+        let output = xtask(directory.path(), args).env("PATH", &path).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", text(&output));
+        assert!(text(&output).contains(message), "{args:?}: {}", text(&output));
+    }
+}
+
 #[test]
 fn a_descriptor_of_a_newer_version_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
@@ -143,6 +177,7 @@ fn a_descriptor_of_a_newer_version_is_left_alone() {
 
 #[rstest]
 #[case::up("up", &["cluster", "up", "--nodes", "20", "--dry-run"])]
+#[case::up_kind("up_kind", &["cluster", "up", "--provider", "kind", "--dry-run"])]
 #[case::gc("gc", &["cluster", "gc", "--dry-run"])]
 fn a_dry_run_is_a_transcript(#[case] name: &str, #[case] args: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
@@ -153,6 +188,28 @@ fn a_dry_run_is_a_transcript(#[case] name: &str, #[case] args: &[&str]) {
     let transcript = text(&output).replace(&directory.path().display().to_string(), "[DIR]");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let transcript = transcript.replace(&root.display().to_string(), "[ROOT]");
+    // The Docker name of a kind cluster has a hash of its directory.
+    let transcript = hide_hash(&transcript);
     insta::assert_snapshot!(name, transcript);
-    assert!(!directory.path().join("state/fixtures/default").exists(), "a dry run made something");
+    let fixtures = directory.path().join("state/fixtures");
+    assert!(!fixtures.exists() || std::fs::read_dir(fixtures).unwrap().count() == 0, "a dry run made something");
+}
+
+fn hide_hash(transcript: &str) -> String {
+    let mut parts = transcript.split("kd-kind-");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "kd-kind-HASH" + part.get(4..).unwrap_or_default())
+}
+
+#[rstest]
+#[case::up(&["cluster", "up", "--provider", "kind"])]
+#[case::fixture(&["fixture", "ensure", "kind"])]
+#[case::node_image(&["node-image"])]
+fn without_docker_every_verb_of_kind_says_what_is_missing(#[case] args: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    let output = xtask(directory.path(), args).env("PATH", "/nonexistent").output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    let lack = "the kind provider lacks Docker: `docker` is not on PATH; install Docker";
+    assert!(text(&output).contains(lack), "{}", text(&output));
+    assert!(!directory.path().join("state/fixtures/kind").exists(), "nothing is begun that cannot work");
 }

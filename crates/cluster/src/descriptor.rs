@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::settings::Settings;
+use crate::settings::SettingsUsed;
 use crate::shell::Shell;
 
 /// The version of the descriptor's schema. A reader refuses a newer one and reads every older one.
@@ -23,7 +23,7 @@ pub struct Descriptor {
     pub schema: u32,
     /// The fixture's name.
     pub name: String,
-    /// The provider: `kwok`, or [`EXISTING`].
+    /// The provider: `kwok`, `kind`, or [`EXISTING`].
     pub provider: String,
     /// Hash of the configuration and of the programs: a cluster with another key is another cluster.
     pub key: String,
@@ -35,13 +35,13 @@ pub struct Descriptor {
     pub kubeconfig: PathBuf,
     /// The apiserver's URL.
     pub apiserver: String,
-    /// What its tests can count on: `simulated-nodes`, `component-processes`, `etcd-metrics`; on an existing cluster the
+    /// What its tests can count on: `simulated-nodes` or `real-nodes`, `component-processes`, `etcd-metrics`; on an existing cluster the
     /// rights of the user as well, in words: `create on nodes`.
     pub capabilities: Vec<String>,
-    /// Versions by the name of the system: `kubernetes`, `etcd`, `kwok`.
+    /// Versions by the name of the system: `kubernetes`, `etcd`, `kwok`, `containerd`, `node-image`.
     pub versions: BTreeMap<String, String>,
     /// The settings that change what is measured; those of an existing cluster are unknown.
-    pub settings: Option<Settings>,
+    pub settings: Option<SettingsUsed>,
     /// The programs that it runs, and where each came from.
     pub programs: Vec<ProgramUsed>,
     /// Its components.
@@ -51,7 +51,7 @@ pub struct Descriptor {
     pub repairs: Vec<String>,
 }
 
-/// One component of the control plane, or the controller that simulates the nodes.
+/// One component of the control plane, the controller that simulates the nodes, or a part of a real node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Component {
     /// Its name: `etcd`, `kube-apiserver`, …

@@ -62,6 +62,20 @@ pub enum Error {
         "there is no cluster `{0}`: `cargo xtask cluster up --name {0}` makes one, `cargo xtask cluster list` shows all"
     )]
     NoSuchCluster(String),
+    /// No file of that many workers.
+    #[error(
+        "there is no shape of {workers} workers: there are {}; write {}/1+{workers}.yaml after them, or give --nodes",
+        known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        directory.display()
+    )]
+    NoSuchShape {
+        /// The workers that were asked for.
+        workers: usize,
+        /// Where the shapes are.
+        directory: PathBuf,
+        /// The workers of those that there are.
+        known: Vec<usize>,
+    },
     /// No component of that name.
     #[error("`{cluster}` has no component `{component}`; it has {}", if known.is_empty() { "none of ours".to_owned() } else { known.join(", ") })]
     NoSuchComponent {
@@ -98,6 +112,17 @@ pub enum Error {
         name: String,
         /// Its URL.
         server: String,
+    },
+    /// A name that a cluster of another provider has.
+    #[error(
+        "`{name}` is a cluster of the {found} provider: give the other one another --name, or end this one first with \
+         `cargo xtask cluster down --name {name}`"
+    )]
+    OfAnother {
+        /// Its name.
+        name: String,
+        /// Its provider.
+        found: String,
     },
     /// There is no kubeconfig.
     #[error("there is no kubeconfig at {}: name one with --kubeconfig FILE, or set KUBECONFIG", paths(_0))]

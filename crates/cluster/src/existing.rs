@@ -201,12 +201,12 @@ mod tests {
 
         // It cannot be reached, so what may be left in it is not forgotten.
         let kwok = crate::Kwok::new(BTreeMap::new(), crate::Settings::default());
-        let left = fixtures.gc(&kwok, &Shell::real(), &|_| ()).await.unwrap().left;
+        let left = fixtures.gc(&Shell::real(), &|_| ()).await.unwrap().left;
         assert!(left.concat().contains("stays known: https://127.0.0.1:1 does not serve"), "{left:?}");
         let request = crate::UpRequest { name: read.name.clone(), nodes: 0, shape: NodeShape::default() };
         let error = fixtures.up(&kwok, &request, &Shell::real(), &|_| {}).await.unwrap_err().to_string();
         assert!(error.contains("is a cluster of others (https://127.0.0.1:1)"), "{error}");
-        assert_eq!(fixtures.down(&kwok, &read.name, false, &Shell::real()).unwrap(), crate::Down::Forgotten);
+        assert_eq!(fixtures.down(&read.name, false, &Shell::real()).unwrap(), crate::Down::Forgotten);
         assert!(fixtures.names().is_empty());
     }
 }

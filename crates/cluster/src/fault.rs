@@ -8,6 +8,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::fixtures::Fixtures;
+use crate::kind;
 use crate::kwok::Kwok;
 use crate::process::{Process, State};
 use crate::provider::Provider as _;
@@ -136,7 +137,10 @@ impl Faults {
         self.unprove()?;
         let shell = Shell::real();
         let directory = self.fixtures.directory(&self.cluster);
-        let mut restarted = Kwok::without_programs().restart(descriptor, &directory, &shell)?;
+        let mut restarted = match kind::made(&directory) {
+            true => kind::revived(descriptor, &directory, &shell)?,
+            false => Kwok::without_programs().restart(descriptor, &directory, &shell)?,
+        };
         restarted.repairs.push(why);
         restarted.write(&self.fixtures.descriptor_path(&self.cluster), &shell)
     }

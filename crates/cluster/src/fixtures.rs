@@ -18,6 +18,7 @@ use crate::lease::{Holder, Lease, Mode};
 use crate::nodes::{NodeShape, POOL_LABEL, create_nodes, node};
 use crate::process::{State, Usage};
 use crate::provider::Provider;
+use crate::removal::remove;
 use crate::shell::Shell;
 use crate::sweep::{Swept, sweep_files};
 
@@ -128,6 +129,9 @@ impl Fixtures {
             Some(descriptor) if descriptor.is_existing() => {
                 return Err(Error::NotOurs { name: descriptor.name, server: descriptor.apiserver });
             }
+            Some(descriptor) if descriptor.provider != provider.name() => {
+                return Err(Error::OfAnother { name: descriptor.name, found: descriptor.provider });
+            }
             Some(descriptor) => self.adopt(provider, descriptor, shell, say).await?,
             None => (Up::Created, self.create(provider, name, shell, say)?),
         };
@@ -145,7 +149,7 @@ impl Fixtures {
     ///
     /// # Errors
     /// When somebody holds its lease and `force` is not set, or when there is no such cluster.
-    pub fn down(&self, provider: &dyn Provider, name: &str, force: bool, shell: &Shell) -> Result<Down> {
+    pub fn down(&self, name: &str, force: bool, shell: &Shell) -> Result<Down> {
         check_name(name)?;
         if !self.directory(name).exists() {
             return Err(Error::NoSuchCluster(name.to_owned()));
@@ -161,7 +165,7 @@ impl Fixtures {
             shell.remove_dir(&self.directory(name))?;
             return Ok(Down::Forgotten);
         }
-        provider.delete(name, &self.directory(name), shell)?;
+        remove(name, &self.directory(name), shell)?;
         Ok(Down::Ended)
     }
 
@@ -190,7 +194,7 @@ impl Fixtures {
     ///
     /// # Errors
     /// When something cannot be removed.
-    pub async fn gc(&self, provider: &dyn Provider, shell: &Shell, say: &dyn Fn(&str)) -> Result<Swept> {
+    pub async fn gc(&self, shell: &Shell, say: &dyn Fn(&str)) -> Result<Swept> {
         let mut swept = Swept::default();
         if !shell.is_dry() {
             swept.files += Lease::sweep(&self.locks());
@@ -225,7 +229,7 @@ impl Fixtures {
                 }
                 _ => {
                     say(&format!("removing `{name}`: {}", broken.join("; ")));
-                    provider.delete(&name, &directory, shell)?;
+                    remove(&name, &directory, shell)?;
                     swept.clusters.push(name);
                 }
             }
@@ -271,7 +275,7 @@ impl Fixtures {
             say(&format!("cluster `{name}`: {}; making it anew", health.problems().join("; ")));
         }
         let _lease = self.alone(&name, false, "cluster up")?;
-        provider.delete(&name, &self.directory(&name), shell)?;
+        remove(&name, &self.directory(&name), shell)?;
         Ok((Up::Created, self.create(provider, &name, shell, say)?))
     }
 
@@ -288,7 +292,7 @@ impl Fixtures {
         // Two clusters that start at once could find the same ports free.
         let _one_at_a_time = if shell.is_dry() { None } else { Some(self.lock("_create", say)?) };
         if directory.exists() {
-            provider.delete(name, &directory, shell)?;
+            remove(name, &directory, shell)?;
         }
         if !shell.is_dry() {
             say(&format!("making cluster `{name}`: some seconds"));
@@ -297,9 +301,9 @@ impl Fixtures {
             Ok(descriptor) => descriptor,
             Err(first) => {
                 say(&format!("the first try failed ({first}); trying once more"));
-                provider.delete(name, &directory, shell)?;
+                remove(name, &directory, shell)?;
                 provider.create(name, &directory, shell).inspect_err(|_| {
-                    provider.delete(name, &directory, shell).ok();
+                    remove(name, &directory, shell).ok();
                 })?
             }
         };

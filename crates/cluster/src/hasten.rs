@@ -5,7 +5,7 @@
 //! and the next trial waits. So what the controller would do is done here: all that is in the namespace is deleted, and the
 //! finalizer is taken off when nothing is left.
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::discovery::{Scope, verbs};

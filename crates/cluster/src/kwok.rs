@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::ports::{becomes_free, free_ports};
 use crate::process::{self, Process, State};
 use crate::provider::Provider;
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsUsed};
 use crate::shell::Shell;
 
 /// The programs that a kwok cluster needs, by their names in `thirdparty`.
@@ -157,7 +157,7 @@ impl Kwok {
             apiserver: apiserver.trim_end_matches("/metrics").to_owned(),
             capabilities: ["simulated-nodes", "component-processes", "etcd-metrics"].map(str::to_owned).into(),
             versions: versions.iter().map(|(system, program)| ((*system).to_owned(), self.pinned(program))).collect(),
-            settings: Some(self.settings.clone()),
+            settings: Some(SettingsUsed::Kwok(self.settings.clone())),
             programs: programs.collect(),
             components,
             repairs: Vec::new(),
@@ -227,32 +227,36 @@ impl Provider for Kwok {
         if shell.is_dry() {
             return Ok(descriptor.clone());
         }
-        let settings = descriptor.settings.as_ref().unwrap_or(&self.settings);
+        let settings = match &descriptor.settings {
+            Some(SettingsUsed::Kwok(settings)) => settings,
+            _ => &self.settings,
+        };
         let components = components(&cluster_dir(&descriptor.name, directory), settings)?;
         Ok(Descriptor { components, ..descriptor.clone() })
     }
+}
 
-    fn delete(&self, name: &str, directory: &Path, shell: &Shell) -> Result<()> {
-        if !shell.doing(format!("kill every process that runs a program below {}", directory.display())) {
-            return shell.remove_dir(directory);
-        }
-        // A kwokctl that outlived its parent first: it would start what is ended here.
-        let workdir = workdir(directory);
-        let environment = format!("KWOK_WORKDIR={}", workdir.display());
-        for process in process::with_environment(&environment) {
-            process.kill(Duration::from_secs(5));
-        }
-        let cluster = cluster_dir(name, directory);
-        // Twice: what was being started during the first look is there at the second.
-        for _ in 0..2 {
-            let alive = process::using(&cluster).into_iter().find(|process| !process.kill(Duration::from_secs(5)));
-            if let Some(process) = alive {
-                return Err(Error::Failed(format!("{process} of cluster `{name}` does not end")));
-            }
-            shell.remove_dir(directory)?;
-        }
-        Ok(())
+/// Ends every process of a cluster and removes its files.
+pub(crate) fn remove(name: &str, directory: &Path, shell: &Shell) -> Result<()> {
+    if !shell.doing(format!("kill every process that runs a program below {}", directory.display())) {
+        return shell.remove_dir(directory);
     }
+    // A kwokctl that outlived its parent first: it would start what is ended here.
+    let workdir = workdir(directory);
+    let environment = format!("KWOK_WORKDIR={}", workdir.display());
+    for process in process::with_environment(&environment) {
+        process.kill(Duration::from_secs(5));
+    }
+    let cluster = cluster_dir(name, directory);
+    // Twice: what was being started during the first look is there at the second.
+    for _ in 0..2 {
+        let alive = process::using(&cluster).into_iter().find(|process| !process.kill(Duration::from_secs(5)));
+        if let Some(process) = alive {
+            return Err(Error::Failed(format!("{process} of cluster `{name}` does not end")));
+        }
+        shell.remove_dir(directory)?;
+    }
+    Ok(())
 }
 
 /// Delays a stage of the simulated objects; the kwok controller reads it when it is started again.

@@ -18,7 +18,7 @@ pub trait Provider {
     /// cluster to describe.
     ///
     /// # Errors
-    /// When a program fails; what was made so far is removed by [`Provider::delete`].
+    /// When a program fails; what was made so far is removed by [`crate::remove`].
     fn create(&self, name: &str, directory: &Path, shell: &Shell) -> Result<Option<Descriptor>>;
 
     /// Starts again what is dead in a cluster that was healthy before.
@@ -26,10 +26,4 @@ pub trait Provider {
     /// # Errors
     /// When it cannot be started; the caller makes the cluster anew.
     fn restart(&self, descriptor: &Descriptor, directory: &Path, shell: &Shell) -> Result<Descriptor>;
-
-    /// Ends every process of the cluster and removes its files, however little of it is left.
-    ///
-    /// # Errors
-    /// When a process does not end or a file cannot be removed.
-    fn delete(&self, name: &str, directory: &Path, shell: &Shell) -> Result<()>;
 }

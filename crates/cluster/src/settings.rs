@@ -2,9 +2,22 @@
 //!
 //! Each is passed to its component explicitly, defaults included, so that what a record shows is what was set.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::nodes::ANNOTATION;
+
+/// What a descriptor and a record say of the settings, by provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SettingsUsed {
+    /// Of a kwok cluster.
+    Kwok(Settings),
+    /// Of a kind cluster, by their paths in its configuration: `kubelet.serializeImagePulls`.
+    Kind(BTreeMap<String, Value>),
+}
 
 /// Settings of a kwok cluster. Recorded in every result and shown by `cluster status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

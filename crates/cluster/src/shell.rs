@@ -55,9 +55,21 @@ impl Shell {
     /// # Errors
     /// When it cannot start or exits non-zero; the error holds the last lines that it printed.
     pub fn run(&self, program: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
+        self.printed(program, args, env).map(drop)
+    }
+
+    /// Runs a program for what it prints; in a dry shell that is nothing.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn output(&self, program: &Path, args: &[&str]) -> Result<String> {
+        self.printed(program, args, &[])
+    }
+
+    fn printed(&self, program: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<String> {
         let line = command_line(program, args, env);
         if !self.doing(&line) {
-            return Ok(());
+            return Ok(String::new());
         }
         let failed = |status: String, output: String| Error::Command { command: line.clone(), status, output };
         let output = Command::new(program)
@@ -67,7 +79,7 @@ impl Shell {
             .output()
             .map_err(|error| failed("did not start".to_owned(), error.to_string()))?;
         if output.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let text = [output.stdout, output.stderr].concat();
         Err(failed(output.status.to_string(), last_lines(&String::from_utf8_lossy(&text), 5)))

@@ -33,5 +33,5 @@ pub use crate::ledger::{Ending, Entry, Ledger, Tally};
 pub use crate::presets::{Preset, nginx, plex, pytorch};
 pub use crate::proxy::{Fault, Faults, Kind, Proxy, Rule};
 pub use crate::push::{Pushed, push};
-pub use crate::registry::RegistryConfig;
+pub use crate::registry::{RegistryConfig, registry_settings};
 pub use crate::spec::{Architecture, Compression, File, Layer, Source, Spec};

@@ -16,10 +16,26 @@ pub struct RegistryConfig {
     file: PathBuf,
 }
 
+/// The settings of a registry that keeps its content in `directory` and listens on `address`. JSON, which is YAML.
+///
+/// Blobs can be deleted, so that a suite can take an image away; nothing is compressed, mirrored or checked anew.
+pub fn registry_settings(directory: &Path, address: &str) -> serde_json::Value {
+    serde_json::json!({
+        "version": "0.1",
+        "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": true}},
+        "storage": {
+            "filesystem": {"rootdirectory": directory},
+            "delete": {"enabled": true},
+            "cache": {"blobdescriptor": "inmemory"},
+            // It would walk through all content soon after the start.
+            "maintenance": {"uploadpurging": {"enabled": false}},
+        },
+        "http": {"addr": address},
+    })
+}
+
 impl RegistryConfig {
     /// Writes the settings of a registry that keeps its content in `directory` and listens on a free port of loopback.
-    ///
-    /// Blobs can be deleted, so that a suite can take an image away; nothing is compressed, mirrored or checked anew.
     ///
     /// # Errors
     /// When the directory cannot be written, or no port is free.
@@ -28,20 +44,8 @@ impl RegistryConfig {
         fs::create_dir_all(directory).map_err(Error::io(doing()))?;
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let address = free.map_err(Error::io("find a free port for a registry"))?;
-        let settings = serde_json::json!({
-            "version": "0.1",
-            "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": true}},
-            "storage": {
-                "filesystem": {"rootdirectory": directory.join("content")},
-                "delete": {"enabled": true},
-                "cache": {"blobdescriptor": "inmemory"},
-                // It would walk through all content soon after the start.
-                "maintenance": {"uploadpurging": {"enabled": false}},
-            },
-            "http": {"addr": address.to_string()},
-        });
+        let settings = registry_settings(&directory.join("content"), &address.to_string());
         let file = directory.join("registry.yaml");
-        // JSON is YAML.
         fs::write(&file, settings.to_string()).map_err(Error::io(doing()))?;
         Ok(Self { address, file })
     }

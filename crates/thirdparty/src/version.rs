@@ -84,8 +84,8 @@ pub(crate) fn ask(
     }
     let mut lines = output.trim().lines();
     let first = lines.clone().next().unwrap_or("(no output)");
-    // Who is asked about another program says more than its version, and that first.
-    let line = lines.find(|line| pin.by.is_some() && line.contains(&pin.expect)).unwrap_or(first);
+    // Some say more than their version, and that first.
+    let line = lines.find(|line| line.contains(&pin.expect)).unwrap_or(first);
     let line = line.trim().replace('\t', " ");
     if !status.success() {
         return Err(VersionError::Failed { command: command(), status, line });

@@ -1,2 +1,20 @@
-//! The driver of the image pull test: Deployments created at a fixed rate, each pod pulling one large image, with
-//! pull time, throughput and pod startup measured. Nothing is built yet; the README lists the document's claims.
+//! The driver of document 001: Deployments created at a fixed rate, each pod pulling an image, and every pull accounted
+//! for: its stages, its bytes by node, and how fast pods came up.
+
+pub mod containerd;
+mod drive;
+pub mod events;
+pub mod histograms;
+mod pace;
+pub mod parameters;
+pub mod perfdata;
+mod pods;
+pub mod pulls;
+mod report;
+mod rig;
+mod row;
+pub mod startup;
+
+pub use drive::{Disturb, drive};
+pub use parameters::PullTest;
+pub use row::{FIXTURE, ROWS_FILE, disturbed_row, parameters, pull_row};

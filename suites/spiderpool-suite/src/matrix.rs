@@ -103,7 +103,7 @@ fn report(trial: &mut Trial, row: &Matrix) -> Result<()> {
     };
     let [create, rebuild, delete] = ["create", "rebuild", "delete"].map(seconds);
     let results = PerformanceResults::new(row.pods(), create, rebuild, delete);
-    trial.keep("performance.json", results.report().as_bytes())
+    trial.drop_in("performance.json", results.report().as_bytes())
 }
 
 /// "Record how long it takes until all pods are Running."

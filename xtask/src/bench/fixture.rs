@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cluster::{Descriptor, Fixtures, Kwok, NodeShape, PROGRAMS, Provider as _, Shell, connect, create_nodes, node};
+use cluster::{Descriptor, Fixtures, NodeShape, PROGRAMS, Shell, connect, create_nodes, node};
 use harness::{Change, Object, Sink, Watch, WatchSpec};
 use measure::Seen;
 
@@ -38,7 +38,7 @@ pub(super) async fn measure(ctx: &Ctx, pairs: u32) -> Result<Vec<Figure>, Failur
                 adopt.ours.extend([xtask_up(&state)?, xtask_up(&state)?, xtask_up(&state)?]);
                 let fixtures = Fixtures::new(&state);
                 ready.ours.push(nodes_of_ours(&fixtures.descriptor("default")?).await?);
-                fixtures.down(&provider, "default", true, &Shell::real())?;
+                fixtures.down("default", true, &Shell::real())?;
             } else {
                 // The same configuration as `cluster up` gives to kwokctl.
                 let directory = scratch.path().join("theirs");
@@ -86,10 +86,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let provider = Kwok::without_programs();
         let ours = self.0.join("ours/fixtures/default");
         for (name, directory) in [("default", ours), ("bench", self.0.join("theirs"))] {
-            if let Err(error) = provider.delete(name, &directory, &Shell::real()) {
+            if let Err(error) = cluster::remove(name, &directory, &Shell::real()) {
                 say(&error.to_string());
             }
         }

@@ -14,17 +14,19 @@ pub(crate) struct ClusterArgs {
 pub(crate) enum ClusterVerb {
     /// Adopt a healthy cluster, repair a broken one, or make one.
     #[command(after_help = "Examples:\n  cargo xtask cluster up\n  cargo xtask cluster up --name big --nodes 1000\n  \
+        cargo xtask cluster up --provider kind --nodes 4\n  \
         export KUBECONFIG=$(cargo xtask cluster up --json | jq -r .kubeconfig)")]
     Up {
-        /// The cluster's name.
-        #[arg(long, default_value = "default")]
-        name: String,
+        /// The cluster's name; `default` of kwok's, `kind` of kind's.
+        #[arg(long)]
+        name: Option<String>,
         /// Where the cluster comes from.
         #[arg(long, value_enum, default_value_t = ProviderName::Kwok)]
         provider: ProviderName,
-        /// Simulated nodes that it should have; those that are there already stay.
-        #[arg(long, default_value_t = 0)]
-        nodes: u32,
+        /// kwok: simulated nodes that it should have, none by default; those that are there already stay. kind: workers, 2 by
+        /// default, of a shape in kind-configs/.
+        #[arg(long)]
+        nodes: Option<u32>,
         /// CPUs of a node.
         #[arg(long, default_value_t = 32)]
         node_cpu: u32,
@@ -109,7 +111,8 @@ pub(crate) enum ClusterVerb {
         /// The cluster's name.
         #[arg(long, default_value = "default")]
         name: String,
-        /// Only this component: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok-controller.
+        /// Only this component: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok-controller; of kind also
+        /// a node (`worker`) and what it runs (`worker/kubelet`, `worker/containerd`).
         component: Option<String>,
         /// Lines of each.
         #[arg(long, default_value_t = 50)]
@@ -173,6 +176,8 @@ pub(crate) enum FaultVerb {
 pub(crate) enum ProviderName {
     /// Real etcd, apiserver, controller manager and scheduler as processes; simulated nodes.
     Kwok,
+    /// Real kubelets and containerds, each node a container of Docker's.
+    Kind,
 }
 
 /// Which cluster of others; the defaults are kubectl's.

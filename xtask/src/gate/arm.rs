@@ -57,6 +57,10 @@ impl ArmSpec {
         }
         let thirdparty = ctx.thirdparty();
         let variable = thirdparty.variable(component)?;
+        if nodeimage::PROGRAMS.contains(&component) && !cluster::PROGRAMS.contains(&component) {
+            let message = format!("`{component}` runs on the nodes of kind clusters, and gates run on kwok clusters");
+            return Err(Failure::usage(message));
+        }
         let path = PathBuf::from(build);
         let builds = if build == "pinned" {
             BTreeMap::new()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use cluster::{Kwok, NodeShape, Process, Shell, UpRequest};
+use cluster::{NodeShape, Process, Shell, UpRequest};
 use harness::{ARM, KUBECONFIG, PROFILE};
 use indicatif::{ProgressBar, ProgressStyle};
 use measure::arms::{Round, Run, Schedule};
@@ -170,8 +170,7 @@ impl Series<'_> {
     }
 
     fn end_cluster(&self) {
-        let provider = Kwok::without_programs();
-        self.ctx.fixtures().down(&provider, FIXTURE, false, &Shell::real()).ok();
+        self.ctx.fixtures().down(FIXTURE, false, &Shell::real()).ok();
     }
 }
 

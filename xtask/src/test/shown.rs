@@ -10,12 +10,12 @@ use crate::ctx::{Ctx, say};
 use crate::exit::Failure;
 use crate::suites;
 
-/// Reads what the disturbed rows of the newest run left, and says which metrics of a suite's budgets none of them missed.
-/// A suite of which no row was disturbed, because its cluster cannot be had here, shows nothing, and that is said.
-pub(super) fn every_budget(ctx: &Ctx) -> Result<bool, Failure> {
+/// Reads what the disturbed rows of the newest run left, which was on clusters of `provider`, and says which metrics of a
+/// suite's budgets none of them missed. A suite of which no row was disturbed shows nothing, and that is said.
+pub(super) fn every_budget(ctx: &Ctx, provider: &str) -> Result<bool, Failure> {
     let disturbed = disturbed(&ctx.results().join("latest/disturbed"))?;
     let mut all = true;
-    for suite in suites::all(ctx).iter().filter(|suite| suite.built) {
+    for suite in suites::all(ctx).iter().filter(|suite| suite.built && suite.has(provider)) {
         let (budgets, _) = suites::data(suite)?;
         let metrics = budgets.budgets.iter().map(|budget| budget.metric.as_str()).collect();
         let of_suite: Vec<&Trial> = disturbed.iter().filter(|trial| trial.suite == suite.package).collect();

@@ -89,12 +89,14 @@ impl Trial {
         self.series(name, csv)
     }
 
-    /// Keeps a file in the form of somebody else's tool beside the record, as `upstream/<suite>.<row>.<name>`.
+    /// Keeps a file in another tool's own form beside the record, as `drop-in/<suite>.<row>/<name>`.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.keep_file("upstream", name, bytes)
+    pub fn drop_in(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let file = format!("drop-in/{}.{}/{name}", self.record.suite, self.record.test);
+        self.record.files.push(self.run_dir.write_file(&file, bytes)?);
+        Ok(())
     }
 
     /// A figure that was added before.

@@ -14,6 +14,13 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// The kind of what a path asks for, with its query or without.
+    pub fn of(path: &str) -> Self {
+        target(path.split('?').next().unwrap_or(path)).0
+    }
+}
+
 /// The kind of what is asked for, and its digest when the path has one.
 pub(crate) fn target(path: &str) -> (Kind, Option<&str>) {
     let Some(rest) = path.strip_prefix("/v2/") else { return (Kind::Other, None) };
@@ -33,6 +40,11 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[test]
+    fn a_query_changes_nothing() {
+        assert_eq!(Kind::of("/v2/a/b/blobs/sha256:12?ns=origin.test"), Kind::Blob);
+    }
 
     #[rstest]
     #[case::version("/v2/", (Kind::Other, None))]

@@ -36,6 +36,13 @@ fn pins_parse() {
     kamaji v1.0.0: KUBEDYNO_KAMAJI => github.com/clastix/kamaji v1.0.0
     kubeadm v1.30.2: KUBEDYNO_KUBEADM => k8s.io/kubernetes v1.30.2
     registry v3.1.2: KUBEDYNO_REGISTRY => github.com/distribution/distribution/v3 v3.1.2
+    kind v0.33.0: KUBEDYNO_KIND => kind v0.33.0
+    kubelet v1.36.3: KUBEDYNO_KUBELET => Kubernetes v1.36.3
+    kube-proxy v1.36.3: KUBEDYNO_KUBE_PROXY => Kubernetes v1.36.3
+    node-kubeadm v1.36.3: KUBEDYNO_NODE_KUBEADM => v1.36.3
+    containerd v2.3.7: KUBEDYNO_CONTAINERD => v2.3.7
+    containerd-shim-runc-v2 v2.3.7: KUBEDYNO_CONTAINERD_SHIM_RUNC_V2 => v2.3.7
+    ctr v2.3.7: KUBEDYNO_CTR => v2.3.7
     azure-kperf v0.3.5: KUBEDYNO_AZURE_KPERF => github.com/Azure/kperf v0.3.5
     cargo-nextest 0.9.151: KUBEDYNO_CARGO_NEXTEST => cargo-nextest 0.9.151
     "#);
@@ -80,6 +87,23 @@ fn releases_are_where_the_projects_publish_them() {
     https://github.com/distribution/distribution/releases/download/v3.1.2/registry_3.1.2_OS_ARCH.tar.gz
     https://github.com/distribution/distribution/releases/download/v3.1.2/registry_3.1.2_OS_ARCH.tar.gz.sha256
     registry
+    https://github.com/kubernetes-sigs/kind/releases/download/v0.33.0/kind-OS-ARCH
+    https://github.com/kubernetes-sigs/kind/releases/download/v0.33.0/kind-OS-ARCH.sha256sum
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kubelet
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kubelet.sha256
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kube-proxy
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kube-proxy.sha256
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kubeadm
+    https://dl.k8s.io/v1.36.3/bin/OS/ARCH/kubeadm.sha256
+    https://github.com/containerd/containerd/releases/download/v2.3.7/containerd-2.3.7-OS-ARCH.tar.gz
+    https://github.com/containerd/containerd/releases/download/v2.3.7/containerd-2.3.7-OS-ARCH.tar.gz.sha256sum
+    bin/containerd
+    https://github.com/containerd/containerd/releases/download/v2.3.7/containerd-2.3.7-OS-ARCH.tar.gz
+    https://github.com/containerd/containerd/releases/download/v2.3.7/containerd-2.3.7-OS-ARCH.tar.gz.sha256sum
+    bin/containerd-shim-runc-v2
+    https://github.com/containerd/containerd/releases/download/v2.3.7/containerd-2.3.7-OS-ARCH.tar.gz
+    https://github.com/containerd/containerd/releases/download/v2.3.7/containerd-2.3.7-OS-ARCH.tar.gz.sha256sum
+    bin/ctr
     "#);
 }
 
@@ -89,7 +113,9 @@ fn every_go_package_is_a_tool_of_its_module_at_the_pinned_version() {
         let Some(go) = &pin.go else { continue };
         let text = go_mod(&go.group);
         let lines: Vec<_> = text.lines().map(str::trim).collect();
-        assert!(lines.contains(&go.package.as_str()), "{} is no tool of {}", go.package, go.group);
+        // A module with one tool has it on the line of the directive.
+        let tools: Vec<_> = lines.iter().map(|line| line.trim_start_matches("tool ")).collect();
+        assert!(tools.contains(&go.package.as_str()), "{} is no tool of {}", go.package, go.group);
         let required = lines.iter().filter_map(|line| line.split_once(' ')).find(|(module, _)| {
             let rest = go.package.strip_prefix(module);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -1,0 +1,120 @@
+//! What the nodes know of the registry and of its images.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use cluster::KindNode;
+use images::{File, Image, Source};
+
+use crate::HOST;
+use crate::error::{Error, Result};
+
+/// containerd's client with the namespace of the kubelet.
+const CTR: [&str; 3] = ["ctr", "--namespace", "k8s.io"];
+
+/// Tells every node where the registry is. containerd reads it at each pull.
+pub(crate) fn tell(nodes: &[KindNode], proxy: SocketAddr, directory: &Path) -> Result<()> {
+    let file = directory.join("hosts.toml");
+    fs_err::write(&file, format!("server = 'http://{proxy}'\n")).map_err(Error::io("write", &file))?;
+    let to = Path::new("/etc/containerd/certs.d").join(HOST).join("hosts.toml");
+    nodes.iter().try_for_each(|node| node.put(&file, &to)).map_err(Error::from)
+}
+
+/// Takes every image of the registry off a node.
+///
+/// # Errors
+/// When the node does not run.
+pub fn forget(node: &KindNode) -> Result<()> {
+    let text = node.run(&[&CTR[..], &["images", "ls"]].concat())?;
+    let names = names(&text);
+    if names.is_empty() {
+        return Ok(());
+    }
+    node.run(&[&CTR[..], &["images", "rm", "--sync"], &names].concat())?;
+    Ok(())
+}
+
+/// All names of the registry's images in a table of names, types, digests and more. An image has three: while one is left,
+/// also that of its configuration's digest, its content stays, and another image may share some of it.
+fn names(table: &str) -> Vec<&str> {
+    let rows: Vec<[&str; 2]> = table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some([words.next()?, words.nth(1)?])
+        })
+        .collect();
+    let is_ours = |name: &str| name.strip_prefix(HOST).is_some_and(|rest| rest.starts_with('/'));
+    let ours: BTreeSet<&str> = rows.iter().filter(|[name, _]| is_ours(name)).map(|[_, digest]| *digest).collect();
+    rows.iter().filter(|[_, digest]| ours.contains(digest)).map(|[name, _]| *name).collect()
+}
+
+/// The digests of an image that a node's content store holds: none is the proof that a pull will be cold.
+///
+/// # Errors
+/// When the node does not run.
+pub fn held_by(node: &KindNode, image: &Image) -> Result<Vec<String>> {
+    let text = node.run(&[&CTR[..], &["content", "ls", "--quiet"]].concat())?;
+    Ok(held(&text, image.blobs().chain([&image.manifest]).map(|blob| blob.digest().to_string()).collect()))
+}
+
+fn held(content: &str, digests: BTreeSet<String>) -> Vec<String> {
+    let content: BTreeSet<&str> = content.split_whitespace().collect();
+    digests.into_iter().filter(|digest| content.contains(digest.as_str())).collect()
+}
+
+/// Programs of a node with the libraries that they need, as files of an image: the node's Debian has them in any case, and
+/// so an image needs none of anybody's.
+///
+/// # Errors
+/// When a program is not there.
+pub fn program_files(node: &KindNode, programs: &[&str], directory: &Path) -> Result<Vec<File>> {
+    let listed = node.run(&[&["ldd"][..], programs].concat())?;
+    let libraries = listed.lines().filter_map(library);
+    let paths: BTreeSet<&str> = libraries.chain(programs.iter().copied()).collect();
+    let file = |(number, path): (usize, &str)| {
+        let copy = directory.join(format!("file-{number}"));
+        node.get(path, &copy)?;
+        Ok(File { path: PathBuf::from(path.trim_start_matches('/')), source: Source::Program(copy) })
+    };
+    paths.into_iter().enumerate().map(file).collect()
+}
+
+/// The path in a line of `ldd`. Of several programs it heads each with its own path and a colon.
+fn library(line: &str) -> Option<&str> {
+    line.split_whitespace().find(|word| word.starts_with('/') && !word.ends_with(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_holds_of_an_image_is_told_by_digest() {
+        let digests = ["sha256:a", "sha256:b"].map(str::to_owned).into();
+        assert_eq!(held("sha256:c\nsha256:b\nsha256:bb\n", digests), ["sha256:b"]);
+    }
+
+    #[test]
+    fn an_image_goes_with_all_of_its_names_and_no_other() {
+        let table = "REF TYPE DIGEST SIZE PLATFORMS LABELS\n\
+            origin.test/a:1 application/x sha256:1 96.6 MiB linux/amd64 -\n\
+            origin.test/a@sha256:1 application/x sha256:1 96.6 MiB linux/amd64 -\n\
+            registry.k8s.io/pause:3 application/x sha256:9 1 MiB linux/amd64 -\n\
+            sha256:c application/x sha256:1 96.6 MiB linux/amd64 -\n";
+        assert_eq!(names(table), ["origin.test/a:1", "origin.test/a@sha256:1", "sha256:c"]);
+    }
+
+    #[test]
+    fn a_library_is_what_the_loader_found() {
+        assert_eq!(library("/usr/bin/sleep:"), None);
+        assert_eq!(library("\tlinux-vdso.so.1 (0x00007ffd)"), None);
+        assert_eq!(
+            library("\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x0)"),
+            Some("/lib/x86_64-linux-gnu/libc.so.6")
+        );
+        assert_eq!(library("\t/lib64/ld-linux-x86-64.so.2 (0x0)"), Some("/lib64/ld-linux-x86-64.so.2"));
+    }
+}

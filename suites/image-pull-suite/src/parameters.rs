@@ -1,0 +1,69 @@
+//! Parameters of a row, and the image that follows from them.
+
+use harness::{Error, Result};
+use images::{Preset, Spec, nginx, plex, pytorch};
+use serde::{Deserialize, Serialize};
+
+/// The shape of an image's layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// Layers of equal size.
+    Even,
+    /// Spegel's small image.
+    Nginx,
+    /// Spegel's large image.
+    Plex,
+    /// The document's own image.
+    Pytorch,
+}
+
+/// Parameters of a row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PullTest {
+    /// The shape of the image.
+    pub image: Shape,
+    /// Bytes of its layers in all. They are incompressible, so that this is what travels.
+    pub image_bytes: u64,
+    /// Layers of an `even` image; the other shapes have their own.
+    pub layers: u64,
+    /// What the image's content is drawn from.
+    pub seed: u64,
+    /// Deployments.
+    pub deployments: u32,
+    /// Pods of each.
+    pub replicas: u32,
+    /// Deployments that are created a second.
+    pub qps: u32,
+    /// What the registry may send to all nodes together, in Mbit/s.
+    pub egress_mbit: u32,
+    /// Whether the Deployments come a second time, with the image on the nodes.
+    pub again: bool,
+    /// Seconds without progress after which a phase is stalled.
+    pub stalled_after_s: u64,
+    /// Seconds after which a phase is over even if it moves: the document's limit for all Deployments.
+    pub phase_limit_s: u64,
+}
+
+impl PullTest {
+    /// Pods of the row.
+    pub fn pods(&self) -> u32 {
+        self.deployments * self.replicas
+    }
+
+    /// What the image is made of, without the programs that its pods run.
+    ///
+    /// # Errors
+    /// When it has no layers.
+    pub fn spec(&self) -> Result<Spec> {
+        let of = |preset: Preset| preset.scaled_to(self.image_bytes).spec(self.seed, 1);
+        match self.image {
+            Shape::Even => Spec::even(self.seed, self.image_bytes, self.layers)
+                .map_err(|error| Error::Environment(format!("layers = {}: {error}", self.layers))),
+            Shape::Nginx => Ok(of(nginx())),
+            Shape::Plex => Ok(of(plex())),
+            Shape::Pytorch => Ok(of(pytorch())),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What a row is run on: the registry beside the cluster, the image in it, and the workers that will pull it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime};
+
+use cluster::KindNode;
+use harness::{Error, Result, Trial, fixture};
+use images::Image;
+use origin::Origin;
+
+use crate::containerd::spans;
+use crate::events::Pulled;
+use crate::parameters::PullTest;
+use crate::pulls::{Account, NodeAccount, Pull, join};
+use crate::row::FIXTURE;
+
+/// What a pod of the document runs, with the libraries that it needs.
+const PROGRAMS: [&str; 2] = ["/usr/bin/sleep", "/usr/bin/true"];
+
+pub(crate) struct Rig {
+    pub(crate) origin: Origin,
+    pub(crate) workers: Vec<KindNode>,
+    pub(crate) image: Image,
+    /// Bytes a second that one client gets of the registry, measured before the trial.
+    pub(crate) goodput: f64,
+}
+
+impl Rig {
+    /// Starts the registry, pushes the image, measures what comes through, and takes the image off every worker.
+    pub(crate) async fn start(trial: &mut Trial, row: &PullTest) -> Result<Self> {
+        let (descriptor, fixtures) = fixture(FIXTURE)?;
+        let (directory, scratch) = (fixtures.directory(&descriptor.name), trial.scratch()?);
+        let origin = Origin::start(&descriptor, &directory, &scratch).await.map_err(broken)?;
+        let nodes = KindNode::all(&directory)?;
+        let workers: Vec<KindNode> = nodes.into_iter().filter(|node| !node.control_plane).collect();
+        let worker = workers.first().ok_or_else(|| Error::Environment("the cluster has no workers".to_owned()))?;
+        let files = origin::program_files(worker, &PROGRAMS, &scratch).map_err(broken)?;
+        let image = origin.push("image-pull:1", &row.spec()?.over(files, &[])).await.map_err(broken)?;
+        origin.shape(row.egress_mbit).await.map_err(broken)?;
+        let goodput = origin.goodput(&image).await.map_err(broken)?;
+        for worker in &workers {
+            origin::forget(worker).map_err(broken)?;
+        }
+        Ok(Self { origin, workers, image, goodput })
+    }
+
+    /// The name of the image in a pod.
+    pub(crate) fn image(&self) -> String {
+        self.image.reference.whole()
+    }
+
+    /// The names of the workers.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.workers.iter().map(|worker| worker.name.clone()).collect()
+    }
+
+    /// Every pull since a moment that some kubelet has told of, with the registry's account of that time.
+    pub(crate) async fn pulls(&self, events: Vec<Pulled>, since: SystemTime) -> Result<(Vec<Pull>, Account)> {
+        let entries = self.origin.account().await.map_err(broken)?;
+        let account = Account { entries, origin_us: micros(self.origin.proxy().ledger.origin) };
+        let mut nodes = BTreeMap::<IpAddr, NodeAccount>::new();
+        for worker in &self.workers {
+            let events = events.iter().filter(|event| event.node == worker.name).cloned().collect();
+            nodes.insert(worker.address, NodeAccount { events, spans: spans(worker, &self.image(), since)? });
+        }
+        Ok((join(&nodes, &account), account))
+    }
+
+    /// Digests of the image that the workers hold now, and their bytes, each digest once on each.
+    pub(crate) fn held(&self) -> Result<(usize, u64)> {
+        let (mut digests, mut bytes) = (0, 0);
+        for worker in &self.workers {
+            let held = origin::held_by(worker, &self.image).map_err(broken)?;
+            digests += held.len();
+            let size = |digest: &String| {
+                let mut blobs = self.image.blobs().chain([&self.image.manifest]);
+                blobs.find(|blob| blob.digest().to_string() == *digest).map_or(0, |blob| blob.size())
+            };
+            bytes += held.iter().map(size).sum::<u64>();
+        }
+        Ok((digests, bytes))
+    }
+}
+
+/// The registry or a node did not do what a trial cannot do without.
+fn broken(error: origin::Error) -> Error {
+    Error::Environment(error.to_string())
+}
+
+/// Microseconds since 1970.
+pub(crate) fn micros(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros() as u64
+}
+
+/// The moment at which a trial's clock was 0.
+pub(crate) fn clock_origin(clock: Instant) -> SystemTime {
+    SystemTime::now().checked_sub(clock.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH)
+}

@@ -1,0 +1,95 @@
+//! The rows of the suite: their parameters, budgets, deviations and the published figures beside ours.
+
+use harness::{Context, Error, Row, Rows};
+use measure::Budgets;
+use record::{Document, Published};
+
+use crate::parameters::PullTest;
+
+/// Variable with the descriptor of the kind cluster that every row shares.
+pub const FIXTURE: &str = "KUBEDYNO_FIXTURE_KIND";
+/// The name of the parameters' file in messages.
+pub const ROWS_FILE: &str = "suites/image-pull-suite/parameters.toml";
+const PARAMETERS: &str = include_str!("../parameters.toml");
+const BUDGETS_FILE: &str = "suites/image-pull-suite/budgets.toml";
+const BUDGETS: &str = include_str!("../budgets.toml");
+
+const DEVIATIONS: [&str; 8] = [
+    "The nodes are containers of one machine: they share its cores, its disk and the way from the registry. The document had a virtual machine for each.",
+    "The image is generated from a seed, of the size in the parameters and not of 15 GB; its content is incompressible, and unpacks faster than real files.",
+    "The registry is on the nodes' own network, with its egress shaped by a token bucket; the document's was a cloud's, with a sign-in.",
+    "No Prometheus and no wait of ten minutes: kubelets and containerds are scraped before and after each phase.",
+    "Pods have 1 s to end instead of 30: their first process hears no SIGTERM, and every deletion would take them.",
+    "Pods carry labels of this project beside the document's; no selector of theirs uses one.",
+    "The nodes have no network plugin of pods: ptp, host-local and portmap wire them, with static routes between the nodes.",
+    "Deployments go in the end, and in rows of two rounds come again; the document leaves them.",
+];
+const OF_OUR_CLUSTERS: &str = "Kubernetes and containerd are newer than in the document (1.31), and a kind cluster has one control plane: see the versions and settings of this record.";
+
+/// The suite's parameters.
+///
+/// # Errors
+/// When the file is malformed, with its line.
+pub fn parameters() -> Result<Rows, Error> {
+    Ok(Rows::parse(ROWS_FILE, PARAMETERS)?)
+}
+
+/// The row called `test`.
+///
+/// # Errors
+/// When the row is unknown, a file is malformed, or an override does not fit.
+pub fn pull_row(test: &str) -> Result<(Row, PullTest), Error> {
+    row(test, None)
+}
+
+/// The same for a test that disturbs it and then looks at the verdict. Its record lies in the directory `disturbed/<test>` of
+/// the run, apart from the results.
+///
+/// # Errors
+/// As [`pull_row`].
+pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, PullTest), Error> {
+    self::row(row, Some(format!("disturbed/{test}")))
+}
+
+fn row(test: &str, aside: Option<String>) -> Result<(Row, PullTest), Error> {
+    let (pull, parameters, overridden) =
+        self::parameters()?.row::<PullTest>(ROWS_FILE, test, &Context::from_env()?.sets)?;
+    let row = Row {
+        suite: env!("CARGO_PKG_NAME"),
+        test: test.to_owned(),
+        fixture: FIXTURE,
+        document: Document {
+            title: "Image Pull Performance Test".to_owned(),
+            name: "001-image-pull-performance".to_owned(),
+        },
+        // A registry beside the nodes, and commands inside of them: nothing for a cluster of others.
+        needs: None,
+        lacks: None,
+        deviations: DEVIATIONS.map(str::to_owned).into(),
+        deviations_of_our_clusters: vec![OF_OUR_CLUSTERS.to_owned()],
+        published: published(),
+        aside,
+        kubeconfig: None,
+        arm: None,
+        comparator: false,
+        budgets: Budgets::parse(BUDGETS_FILE, BUDGETS)?,
+        parameters,
+        overridden,
+    };
+    Ok((row, pull))
+}
+
+/// The document publishes limits and no results.
+fn published() -> Vec<Published> {
+    let figure = |figure: &str, theirs: &str, source: &str, metric: &str| Published {
+        figure: figure.to_owned(),
+        theirs: theirs.to_owned(),
+        source: source.to_owned(),
+        metric: Some(metric.to_owned()),
+        cell: None,
+    };
+    vec![
+        figure("pod startup timeout", "3 minutes", "document 001, default configuration", "create_pod_startup_p99_ms"),
+        figure("limit for all Deployments to run", "5m", "the scenario's image-pull.yaml", "create_s"),
+    ]
+}

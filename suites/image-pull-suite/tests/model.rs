@@ -1,0 +1,63 @@
+//! What can be said without a cluster.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use image_pull_suite::perfdata::{PerfData, nearest_rank, pod_startup};
+use image_pull_suite::startup::Startup;
+use image_pull_suite::{PullTest, ROWS_FILE, parameters};
+
+#[test]
+fn every_row_has_parameters_of_an_image() {
+    let rows = parameters().unwrap();
+    for name in rows.names() {
+        let (row, ..) = rows.row::<PullTest>(ROWS_FILE, name, &BTreeMap::new()).unwrap();
+        assert_eq!(row.spec().unwrap().generated_bytes(), row.image_bytes, "{name}");
+        // Two workers take 110 pods each, and 100m of each pod fits many times.
+        assert!(row.pods() <= 20, "{name}: {} pods", row.pods());
+    }
+}
+
+#[test]
+fn the_documents_rows_are_the_documents() {
+    let rows = parameters().unwrap();
+    for name in ["document_smoke", "document_published"] {
+        let (row, ..) = rows.row::<PullTest>(ROWS_FILE, name, &BTreeMap::new()).unwrap();
+        assert_eq!((row.deployments, row.replicas, row.qps), (10, 1, 10), "{name}");
+    }
+    let (row, ..) = rows.row::<PullTest>(ROWS_FILE, "document_published", &BTreeMap::new()).unwrap();
+    assert_eq!(row.image_bytes, 15_000_000_000);
+}
+
+/// A reader of ClusterLoader2's files finds the percentiles that it would compute itself.
+#[test]
+fn a_file_of_pod_startup_has_clusterloader2s_percentiles() {
+    let startup = |number: u64| Startup {
+        created_us: 0,
+        scheduled_us: 0,
+        ran_us: number * 1_000_000,
+        watched_us: number * 1_000_000 + 290_000,
+    };
+    let startups: Vec<Startup> = (1..=10).map(startup).collect();
+    let (name, written) = pod_startup(startups.iter());
+    assert!(name.starts_with("PodStartupLatency_") && name.ends_with(".json"), "{name}");
+    let text = serde_json::to_string(&written).unwrap();
+    assert!(text.contains("\"dataItems\"") && text.contains("\"Metric\":\"pod_startup\""), "{text}");
+    let read: PerfData = serde_json::from_str(&text).unwrap();
+    let item = read.data_items.iter().find(|item| item.labels["Metric"] == "pod_startup").unwrap();
+    let mut times: Vec<Duration> = startups.iter().map(|startup| startup.transitions()[4]).collect();
+    times.sort_unstable();
+    for p in [50, 90, 99] {
+        let wanted = nearest_rank(&times, p).unwrap().as_secs_f64() * 1e3;
+        assert!((item.data[&format!("Perc{p}")] - wanted).abs() < 1e-6);
+    }
+    assert_eq!(item.unit, "ms");
+}
+
+/// The file of another writer is read as well: this one is in the form of the scenario's own results.
+#[test]
+fn a_file_without_labels_is_read() {
+    let text = r#"{"version": "v1", "dataItems": [{"data": {"Perc50": 1.5, "Count": 10}, "unit": "MB/s"}]}"#;
+    let read: PerfData = serde_json::from_str(text).unwrap();
+    assert_eq!(read.data_items[0].data.get("Count"), Some(&10.0));
+}

@@ -1,0 +1,50 @@
+//! Rows on real nodes: which profile they are of, and what is said of them where they cannot run.
+
+use crate::cli::{Profile, ProviderName, RunArgs, RunProvider};
+use crate::ctx::Ctx;
+use crate::doctor::lacks_of_kind;
+use crate::exit::{Exit, Failure};
+use crate::kind;
+use crate::nextest::Nextest;
+use crate::suites::Suite;
+
+/// The profile that was asked for; on a kind cluster, when that is named or the suites have rows nowhere else.
+pub(crate) fn profile(args: &RunArgs, suites: &[Suite]) -> Profile {
+    let only_kind = suites.iter().all(|suite| suite.has("kind") && !suite.has("kwok"));
+    match args.provider {
+        Some(RunProvider::Kind) => args.profile.on_kind(),
+        None if only_kind => args.profile.on_kind(),
+        _ => args.profile,
+    }
+}
+
+/// Refuses at once, before anything is built, where this machine has no real nodes.
+pub(crate) fn require(suites: &[Suite]) -> Result<(), Failure> {
+    let lacks = lacks_of_kind(kind::WORKERS);
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let suites: Vec<&str> = suites.iter().filter(|suite| suite.has("kind")).map(|suite| &*suite.package).collect();
+    Err(Failure::new(
+        Exit::Unsupported,
+        format!("unsupported: rows of {} on a kind cluster need\n{}", suites.join(", "), lacks.join("\n")),
+    ))
+}
+
+/// The rows on real nodes that a run on a kwok cluster leaves out, with what they need.
+pub(crate) fn not_selected(ctx: &Ctx, suites: &[Suite], args: &RunArgs) -> Result<Vec<String>, Failure> {
+    let suites: Vec<&Suite> = suites.iter().filter(|suite| suite.has("kind")).collect();
+    if suites.is_empty() || args.provider.is_some() || args.profile.fixture() == ProviderName::Kind {
+        return Ok(Vec::new());
+    }
+    let profile = args.profile.on_kind();
+    let packages = suites.iter().flat_map(|suite| ["-p".to_owned(), suite.package.clone()]);
+    let rows = ["-E", "binary(kind) & not test(/^disturbed::/)"].map(str::to_owned);
+    let rows = Nextest::new(ctx, profile.name(), packages.chain(rows).collect())?.rows()?;
+    let lacks = lacks_of_kind(kind::WORKERS);
+    let needs = match lacks.is_empty() {
+        true => format!("--profile {}", profile.name()),
+        false => lacks.join("; "),
+    };
+    Ok(rows.iter().map(|row| format!("{} {}: needs {needs}", row.suite, row.test)).collect())
+}
