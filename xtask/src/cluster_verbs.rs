@@ -35,7 +35,10 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
                 ProviderName::Kind => (kind::NAME, 0),
             };
             let name = name.unwrap_or_else(|| default.to_owned());
-            let range = range_of(&fixtures, &name, service_range)?;
+            let range = match provider {
+                ProviderName::Kwok => range_of(&fixtures, &name, service_range)?,
+                ProviderName::Kind => service_range,
+            };
             let source = source(ctx, provider, nodes, range, dry_run)?;
             up(ctx, source.as_ref(), &UpRequest { name, nodes: simulated, shape }, dry_run, json).await
         }

@@ -34,12 +34,10 @@ pub(crate) async fn run(ctx: &Ctx, mut args: RunArgs) -> Result<Exit, Failure> {
     let suites = suites::select(ctx, &args.suites)?;
     args.profile = real_nodes::profile(&args, &suites);
     let args = &args;
-    if fixture_of(args) == "kind" {
-        real_nodes::require(&suites)?;
-    }
     let data = suites.iter().map(suites::data).collect::<Result<Vec<_>, _>>()?;
     let parameters: Vec<Rows> = data.into_iter().map(|(_, rows)| rows).collect();
     let sets = sets(&args.sets, &parameters)?;
+    real_nodes::check(args, &suites)?;
     let command: Vec<String> = std::env::args().skip(1).collect();
     let resumed = args.resume.as_ref().map(|name| Resumed::find(ctx, name, &command)).transpose()?;
     let (run_id, run_dir) = match &resumed {

@@ -125,7 +125,8 @@ impl Faults {
         }
     }
 
-    fn unprove(&self) -> Result<()> {
+    /// Something happened to the cluster: whether it works has to be proven again.
+    pub(crate) fn unprove(&self) -> Result<()> {
         std::fs::write(self.mark(), "").map_err(Error::io("write", &self.mark()))
     }
 
@@ -197,4 +198,23 @@ fn dead_ones(descriptor: &Descriptor) -> impl Iterator<Item = String> {
 
 fn dead(component: &str, process: Process) -> Error {
     Error::Failed(format!("{component} ({process}) is not running; `cargo xtask cluster up` starts it again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_unproven_from_a_fault_until_it_is_proven() {
+        let state = tempfile::tempdir().unwrap();
+        let fixtures = Fixtures::new(state.path());
+        std::fs::create_dir_all(fixtures.directory("default")).unwrap();
+        let faults = Faults::of(&fixtures, "default");
+        assert!(!faults.is_unproven());
+        faults.unprove().unwrap();
+        assert!(faults.is_unproven());
+        faults.proven().unwrap();
+        assert!(!faults.is_unproven());
+        faults.proven().unwrap();
+    }
 }

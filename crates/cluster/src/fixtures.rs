@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::api::connect;
 use crate::descriptor::{Component, Descriptor};
 use crate::error::{Error, Result};
+use crate::fault::Faults;
 use crate::health::Health;
 use crate::lease::{Holder, Lease, Mode};
 use crate::nodes::{NodeShape, POOL_LABEL, create_nodes, node};
@@ -229,8 +230,11 @@ impl Fixtures {
                 }
                 _ => {
                     say(&format!("removing `{name}`: {}", broken.join("; ")));
-                    remove(&name, &directory, shell)?;
-                    swept.clusters.push(name);
+                    match remove(&name, &directory, shell) {
+                        Ok(()) => swept.clusters.push(name),
+                        // The others are looked after all the same.
+                        Err(error) => swept.left.push(format!("`{name}` is left: {error}")),
+                    }
                 }
             }
         }
@@ -264,6 +268,9 @@ impl Fixtures {
                 Ok(mut restarted) if Health::of(&restarted).await == Health::Healthy || shell.is_dry() => {
                     restarted.repairs.extend(problems.clone());
                     restarted.write(&self.descriptor_path(&name), shell)?;
+                    if !shell.is_dry() {
+                        Faults::of(self, &name).unprove()?;
+                    }
                     return Ok((Up::Repaired, Some(restarted)));
                 }
                 Ok(_) => say("it did not recover; making it anew"),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use cluster::{NodeShape, create_nodes, node};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -17,32 +18,52 @@ use crate::namespace;
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Runs one pod of a Deployment on a node of its own: whoever makes, places and runs pods has to see an object of each
-/// kind on the way, and to act on it. What is made carries `labels`, by which the caller sweeps it.
+/// Runs one pod of a Deployment on a simulated node of its own: whoever makes, places and runs pods has to see an object of
+/// each kind on the way, and to act on it. What is made carries `labels`, by which the caller sweeps it. An apiserver that
+/// comes back refuses some requests: each is tried again while there is time.
 ///
 /// # Errors
-/// When something is refused, or the pod does not run.
+/// When the pod does not run, with the last refusal.
 pub(crate) async fn works(client: &Client, name: &str, labels: BTreeMap<String, String>) -> Result<()> {
-    let began = Instant::now();
-    namespace::make(client, name, labels.clone()).await?;
-    let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    create_nodes(client, [node(name, &NodeShape::default(), &labels, &[(name, "", "NoSchedule")])], |_| ()).await?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let refused = match runs(client, name, &labels, until).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => String::new(),
+            Err(error) => format!("; {error}"),
+        };
+        if Instant::now() > until {
+            return Err(Error::Environment(format!(
+                "something was done to the cluster, and since then it does not run a pod within {} s{refused}; \
+                 `cargo xtask cluster down` and `up` make it anew",
+                PATIENCE.as_secs()
+            )));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn runs(client: &Client, name: &str, labels: &BTreeMap<String, String>, until: Instant) -> Result<bool> {
+    let (namespaces, nodes): (Api<Namespace>, Api<Node>) = (Api::all(client.clone()), Api::all(client.clone()));
+    if namespaces.get_metadata_opt(name).await.map_err(Error::api("cannot read a namespace"))?.is_none() {
+        namespace::make(client, name, labels.clone()).await?;
+    }
+    if nodes.get_metadata_opt(name).await.map_err(Error::api("cannot read a node"))?.is_none() {
+        let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        create_nodes(client, [node(name, &NodeShape::default(), &labels, &[(name, "", "NoSchedule")])], |_| ()).await?;
+    }
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), name);
     let wanted = Patch::Apply(deployment(name));
     let made = deployments.patch(name, &PatchParams::apply("kubedyno"), &wanted).await;
     made.map_err(Error::api(format!("cannot create deployment {name}")))?;
-    while began.elapsed() < PATIENCE {
+    while Instant::now() < until {
         let found = deployments.get(name).await.map_err(Error::api(format!("cannot read deployment {name}")))?;
         if found.status.and_then(|status| status.ready_replicas) == Some(1) {
-            return Ok(());
+            return Ok(true);
         }
         tokio::time::sleep(LOOK).await;
     }
-    Err(Error::Environment(format!(
-        "something was done to the cluster, and since then it does not run a pod within {} s; \
-         `cargo xtask cluster down` and `up` make it anew",
-        PATIENCE.as_secs()
-    )))
+    Ok(false)
 }
 
 fn deployment(name: &str) -> Value {

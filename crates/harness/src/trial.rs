@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cluster::{Descriptor, Faults, Fixtures, Lease, Mode, Needs, OWNER_LABEL, RUN_LABEL, TEST_LABEL, quiet_config};
+use cluster::{
+    Descriptor, Faults, Fixtures, Lease, Mode, Needs, OWNER_LABEL, RUN_LABEL, SIMULATED_NODES, TEST_LABEL, quiet_config,
+};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{DeleteParams, ListParams};
 use kube::client::ClientBuilder;
@@ -192,7 +194,7 @@ impl Trial {
         // The state that a trial starts from is proven, not hoped for: the cluster works, and what dead trials left is gone
         // before it begins.
         let faults = Faults::of(&fixtures, &descriptor.name);
-        if faults.is_unproven() {
+        if faults.is_unproven() && descriptor.capabilities.iter().any(|one| one == SIMULATED_NODES) {
             let labels = [(RUN_LABEL, context.run_id.clone()), (OWNER_LABEL, fixtures.owner()?)];
             let labels = labels.map(|(key, value)| (key.to_owned(), value)).into();
             let name = namespace::name("proof", &context.run_id, std::process::id());

@@ -97,7 +97,7 @@ impl Content<'_> {
     }
 }
 
-/// The program of an image, by its name: `registry.k8s.io/etcd:3.6.8-0` holds etcd.
+/// The program of an image, by its name: `registry.test/etcd:3.6.8-0` holds etcd.
 fn program(image: &str) -> &str {
     let name = image.rsplit('/').next().unwrap_or(image);
     name.split(':').next().unwrap_or(name)
@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn an_image_is_known_by_its_program() {
-        assert_eq!(program("registry.k8s.io/kube-apiserver:v1.36.3"), "kube-apiserver");
-        assert_eq!(program("registry.k8s.io/coredns/coredns:v1.14.2"), "coredns");
+        assert_eq!(program("registry.test/kube-apiserver:v1.36.3"), "kube-apiserver");
+        assert_eq!(program("registry.test/coredns/coredns:v1.14.2"), "coredns");
         assert_eq!(program("localhost:5000/etcd:3.6.8-0"), "etcd");
     }
 

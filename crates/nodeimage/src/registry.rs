@@ -5,6 +5,7 @@ use std::path::Path;
 use cluster::Shell;
 use fs_err as fs;
 use images::{File, Layout, Reference, Source, Spec, registry_settings};
+use sha2::{Digest as _, Sha256};
 use thirdparty::Program;
 
 use crate::error::{Error, Result};
@@ -23,12 +24,14 @@ const REPOSITORY: &str = "localhost/kubedyno-registry";
 /// # Errors
 /// When it cannot be made, or Docker does not take it.
 pub fn registry_image(program: &Program) -> Result<String> {
-    let tag = format!("{REPOSITORY}:{}-{}", program.pinned_version, program.sha256.get(..8).unwrap_or_default());
+    let settings = registry_settings(Path::new("/content"), &format!("0.0.0.0:{REGISTRY_PORT}")).to_string();
+    let content = Sha256::digest([program.sha256.as_bytes(), settings.as_bytes()].concat());
+    let content: String = content.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("{REPOSITORY}:{}-{content}", program.pinned_version);
     if is_there(&tag) {
         return Ok(tag);
     }
     let work = tempfile::tempdir().map_err(Error::io("make", &std::env::temp_dir()))?;
-    let settings = registry_settings(Path::new("/content"), &format!("0.0.0.0:{REGISTRY_PORT}")).to_string();
     let files = vec![
         File { path: "registry".into(), source: Source::Program(program.path.clone()) },
         File { path: "registry.yaml".into(), source: Source::Content(settings.into_bytes()) },

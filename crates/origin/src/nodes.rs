@@ -102,7 +102,7 @@ mod tests {
         let table = "REF TYPE DIGEST SIZE PLATFORMS LABELS\n\
             origin.test/a:1 application/x sha256:1 96.6 MiB linux/amd64 -\n\
             origin.test/a@sha256:1 application/x sha256:1 96.6 MiB linux/amd64 -\n\
-            registry.k8s.io/pause:3 application/x sha256:9 1 MiB linux/amd64 -\n\
+            registry.test/pause:3 application/x sha256:9 1 MiB linux/amd64 -\n\
             sha256:c application/x sha256:1 96.6 MiB linux/amd64 -\n";
         assert_eq!(names(table), ["origin.test/a:1", "origin.test/a@sha256:1", "sha256:c"]);
     }

@@ -91,10 +91,10 @@ fn create_paced<'a>(
         let mut calls = paced(row.deployments, row.qps)?;
         let mut created = tokio::task::JoinSet::new();
         while let Some(call) = calls.recv().await {
-            slips.push(call.slip);
+            slips.push(call.due.elapsed());
             let Some((app, cohort)) = apps.get(call.number).copied() else { continue };
             // What a pod waits for begins when it was due, not when its creation was sent.
-            account.ledger().intend(cohort, clock.elapsed().saturating_sub(call.slip));
+            account.ledger().intend(cohort, call.due.saturating_duration_since(clock));
             let written = serde_json::from_value(deployment(app, row.replicas, image, &labels));
             let written: Deployment = written
                 .map_err(kube::Error::SerdeError)

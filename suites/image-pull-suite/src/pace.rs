@@ -1,6 +1,6 @@
 //! When each Deployment is created: on time, by a thread that does nothing else.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use harness::{Error, Result};
 use measure::{Due, Schedule, Until};
@@ -11,10 +11,8 @@ use tokio::sync::mpsc;
 pub(crate) struct Call {
     /// Its number, from 0.
     pub(crate) number: usize,
-    /// When it was due, from the beginning of the pace.
-    pub(crate) due: Duration,
-    /// How much later the thread woke.
-    pub(crate) slip: Duration,
+    /// When it was due.
+    pub(crate) due: Instant,
 }
 
 /// `total` calls, so many a second, the first at once.
@@ -30,9 +28,8 @@ pub(crate) fn paced(total: u32, per_second: u32) -> Result<mpsc::UnboundedReceiv
         for (number, offset) in schedule.offsets().enumerate() {
             let Due::At(due) = offset else { return };
             std::thread::sleep(due.saturating_sub(began.elapsed()));
-            let slip = began.elapsed().saturating_sub(due);
             // Who takes no more calls has given up.
-            if calls.send(Call { number, due, slip }).is_err() {
+            if calls.send(Call { number, due: began + due }).is_err() {
                 return;
             }
         }
@@ -42,18 +39,21 @@ pub(crate) fn paced(total: u32, per_second: u32) -> Result<mpsc::UnboundedReceiv
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
     async fn calls_come_when_they_are_due_and_not_before() {
-        let began = Instant::now();
         let mut calls = paced(3, 50).unwrap();
         let mut seen = Vec::new();
         while let Some(call) = calls.recv().await {
-            assert!(began.elapsed() >= call.due);
-            seen.push((call.number, call.due));
+            assert!(Instant::now() >= call.due);
+            seen.push(call);
         }
-        assert_eq!(seen, [0, 1, 2].map(|number| (number, Duration::from_millis(20 * number as u64))));
+        let after = |call: &Call| call.due - seen[0].due;
+        assert_eq!(seen.iter().map(after).collect::<Vec<_>>(), [0, 20, 40].map(Duration::from_millis));
+        assert_eq!(seen.iter().map(|call| call.number).collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]

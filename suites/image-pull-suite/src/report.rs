@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use harness::{Account, Result, Trial};
+use harness::{Account, Error, Result, Trial};
 use images::{Ending, Entry, Kind};
 use measure::Seen;
 use measure::stats::millis;
@@ -112,10 +112,14 @@ impl<'a> Report<'a> {
         let (expected, seen) = (f64::from(self.row.pods()), pulls.len() as f64);
         let nodes: BTreeSet<&str> = pulls.iter().map(|pull| pull.event.node.as_str()).collect();
         let fetched = pulls.iter().filter(|pull| pull.stages.is_some()).count();
+        let pods: BTreeSet<&str> = pulls.iter().map(|pull| pull.event.pod.as_str()).collect();
+        // A pod that pulled twice makes up for none that did not pull.
+        let missing = expected - pods.len() as f64;
         vec![
             ("pulls_expected", expected),
             ("pulls_seen", seen),
-            ("pulls_missing", expected - seen),
+            ("pulls_missing", missing),
+            ("pulls_too_many", seen - pods.len() as f64),
             ("pulls_that_fetched", fetched as f64),
             ("nodes_with_pods", nodes.len() as f64),
         ]
@@ -180,6 +184,8 @@ impl<'a> Report<'a> {
             }
         }
         times.sort_unstable_by(f64::total_cmp);
+        // Quantiles of some of the pods are no quantiles of the row.
+        times.retain(|_| watched.len() == self.row.pods() as usize);
         for p in [50, 90, 99] {
             if let Some(time) = nearest_rank(&times, p) {
                 trial.metric(&format!("{prefix}_pod_startup_p{p}_ms"), time);
@@ -225,7 +231,8 @@ fn metrics(family: &Family, parts: &BTreeMap<String, Delta>) -> Vec<(&'static st
 }
 
 fn write(trial: &mut Trial, phase: &str, file: &str, data: &perfdata::PerfData) -> Result<()> {
-    let bytes = serde_json::to_vec_pretty(data).unwrap_or_default();
+    let bytes = serde_json::to_vec_pretty(data)
+        .map_err(|error| Error::Environment(format!("cannot write {phase}/{file}: {error}")))?;
     trial.drop_in(&format!("{phase}/{file}"), &bytes)
 }
 

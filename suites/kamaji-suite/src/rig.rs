@@ -87,6 +87,8 @@ pub(crate) struct Rig {
     pub(crate) growth: Growth,
     before: Holdings,
     operator_before: Option<Figures>,
+    /// Whether the operator still has what it had for its tenants.
+    leaking: bool,
     meddler: Option<Arc<dyn Meddler>>,
 }
 
@@ -134,6 +136,7 @@ impl Rig {
             growth: Growth::default(),
             before,
             operator_before,
+            leaking: false,
             meddler,
         })
     }
@@ -186,7 +189,7 @@ impl Rig {
     }
 
     /// Waits until nothing is left of the tenants, and says what is.
-    pub(crate) async fn leaks(&self, trial: &mut Trial) -> Result<()> {
+    pub(crate) async fn leaks(&mut self, trial: &mut Trial) -> Result<()> {
         if let Some(meddler) = &self.meddler {
             meddler.beside("leaks", self.scene()).await;
         }
@@ -218,18 +221,19 @@ impl Rig {
     /// is over: it ends its managers some while after the last object of their tenants is gone. Where it was started
     /// again meanwhile, this is of the last process: it had a manager for each tenant, and saw them go, but did not create
     /// them.
-    async fn operator_leaks(&self, trial: &mut Trial, began: Instant) {
+    async fn operator_leaks(&mut self, trial: &mut Trial, began: Instant) {
         let Some(was) = &self.operator_before else { return };
         let back = |is: &Figures| LEAKS.iter().all(|gauge| is.get(gauge) <= was.get(gauge).map(|was| was * ABOUT));
         let now = loop {
             let now = self.management.operator.figures().await;
-            let over = now.as_ref().is_none_or(back) || began.elapsed().as_secs() >= self.row.leaks_within_s;
+            let over = now.as_ref().is_some_and(back) || began.elapsed().as_secs() >= self.row.leaks_within_s;
             if over {
                 break now;
             }
             tokio::time::sleep(LOOK).await;
         };
         let Some(is) = &now else { return };
+        let leaking = !back(is);
         for gauge in LEAKS {
             if let (Some(was), Some(is)) = (was.get(gauge), is.get(gauge)) {
                 trial.metric(&format!("operator_{gauge}_left"), (is - was).max(0.0));
@@ -238,6 +242,7 @@ impl Rig {
         if let (Some(was), Some(is)) = (was.get("rss_bytes"), is.get("rss_bytes")) {
             trial.metric("operator_mib_left", (is - was).max(0.0) / f64::from(1 << 20));
         }
+        self.leaking = leaking;
     }
 
     /// What the tenants hold now, beyond what was there before them.
@@ -255,12 +260,19 @@ impl Rig {
         }
     }
 
-    /// Takes away what the API was extended with, while the operator that serves it still runs.
+    /// Takes away what the API was extended with, while the operator that serves it still runs. One that leaks has to tell
+    /// of its goroutines in the end.
     pub(crate) async fn end(self, trial: &mut Trial, outcome: Result<()>) -> Result<()> {
         let outcome = outcome.map_err(|error| self.explain(error));
         self.end_apiservers(trial);
         let selector = format!("{RUN_LABEL}={}", trial.run_id());
         let removed = remove_extensions(trial.client(), &selector).await;
+        if self.leaking {
+            trial.expect_death(self.management.operator.component().process);
+            if let Some(goroutines) = self.management.operator.goroutines() {
+                trial.drop_in("operator-goroutines.txt", &goroutines)?;
+            }
+        }
         outcome.and(removed.map_err(Error::from))
     }
 

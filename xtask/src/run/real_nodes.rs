@@ -18,17 +18,26 @@ pub(crate) fn profile(args: &RunArgs, suites: &[Suite]) -> Profile {
     }
 }
 
-/// Refuses at once, before anything is built, where this machine has no real nodes.
-pub(crate) fn require(suites: &[Suite]) -> Result<(), Failure> {
-    let lacks = lacks_of_kind(kind::WORKERS);
-    if lacks.is_empty() {
-        return Ok(());
+/// Refuses at once, before anything is built, what has no rows on the clusters that were asked for, and rows on real nodes where
+/// this machine has none.
+pub(crate) fn check(args: &RunArgs, suites: &[Suite]) -> Result<(), Failure> {
+    let of_kind = args.profile.fixture() == ProviderName::Kind;
+    if of_kind && matches!(args.provider, Some(RunProvider::Kwok | RunProvider::Existing)) {
+        let profile = args.profile.name();
+        return Err(Failure::usage(format!("--profile {profile} is of rows on kind clusters: take --provider away")));
     }
-    let suites: Vec<&str> = suites.iter().filter(|suite| suite.has("kind")).map(|suite| &*suite.package).collect();
-    Err(Failure::new(
-        Exit::Unsupported,
-        format!("unsupported: rows of {} on a kind cluster need\n{}", suites.join(", "), lacks.join("\n")),
-    ))
+    let unsupported = |text: String| Err(Failure::new(Exit::Unsupported, format!("unsupported: {text}")));
+    let (fixture, others) = if of_kind { ("kind", "kwok") } else { ("kwok", "kind") };
+    let with_rows: Vec<&str> = suites.iter().filter(|suite| suite.has(fixture)).map(|suite| &*suite.package).collect();
+    if with_rows.is_empty() {
+        let suites: Vec<&str> = suites.iter().map(|suite| &*suite.package).collect();
+        return unsupported(format!("{} has rows on {others} clusters only: --provider {others}", suites.join(", ")));
+    }
+    let lacks = if of_kind { lacks_of_kind(kind::WORKERS) } else { Vec::new() };
+    match lacks.is_empty() {
+        true => Ok(()),
+        false => unsupported(format!("rows of {} on a kind cluster need\n{}", with_rows.join(", "), lacks.join("\n"))),
+    }
 }
 
 /// The rows on real nodes that a run on a kwok cluster leaves out, with what they need.

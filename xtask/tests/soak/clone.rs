@@ -39,6 +39,10 @@ fn parse(path: &Path) -> Value {
     serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+fn has_docker() -> bool {
+    Command::new("docker").arg("info").output().is_ok_and(|output| output.status.success())
+}
+
 fn summary(temporary: &Path) -> String {
     std::fs::read_to_string(temporary.join("summary.md")).unwrap()
 }
@@ -58,7 +62,9 @@ fn every_step_of_the_workflows_runs_in_a_clean_clone() {
             // One of the published rows, which take hours together.
             let filter = ("FILTER", "test(timeseries_replay_published)");
             let output = step(&clone, temporary, script, &[("SUITE", "kperf"), filter, ("BASE", "HEAD")]);
-            assert!(output.status.success(), "{name}: {script}: {}", text(&output));
+            // A runner has a Docker engine. Where none is, that is said, and is no success.
+            let expected = if script.contains("image-pull") && !has_docker() { 13 } else { 0 };
+            assert_eq!(output.status.code(), Some(expected), "{name}: {script}: {}", text(&output));
         }
     }
     let summary = summary(temporary);

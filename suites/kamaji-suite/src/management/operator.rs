@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use cluster::{Component, Shell};
 use harness::{Error, Launch, Service, Supervisor};
+use rustix::process::Signal;
 
 use super::keys::Keys;
 use super::metrics::{Figures, answers};
@@ -21,6 +22,11 @@ const QUOTED: usize = 300;
 const REST: Duration = Duration::from_secs(1);
 /// What it says of a tenant that it has nothing more to do for.
 const RECONCILED: &str = " has been reconciled";
+
+/// How long it may take to tell of its goroutines.
+const QUITS_WITHIN: Duration = Duration::from_secs(10);
+/// What Go's runtime begins that with.
+const QUIT: &[u8] = b"SIGQUIT: quit";
 
 /// What the operator is started with.
 #[derive(Clone, Debug)]
@@ -116,6 +122,16 @@ impl Operator {
         let mut text = Vec::new();
         file.read_to_end(&mut text).ok()?;
         complaint(&String::from_utf8_lossy(&text))
+    }
+
+    /// Ends it by a signal upon which Go's runtime tells what every goroutine does and where it comes from; returns that.
+    pub fn goroutines(&self) -> Option<Vec<u8>> {
+        let process = self.component().process;
+        process.signal(Signal::QUIT);
+        process.gone_within(QUITS_WITHIN);
+        let log = std::fs::read(self.service.log()).ok()?;
+        let told = log.windows(QUIT.len()).rposition(|window| window == QUIT)?;
+        Some(log[told..].to_vec())
     }
 
     /// Follows its log from its start.

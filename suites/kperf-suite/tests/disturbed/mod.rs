@@ -220,9 +220,9 @@ fn name_of(line: &[u8]) -> &[u8] {
 }
 
 /// Runs the row in arms that take turns, one of them with all components at a third of their speed.
-async fn one_arm_slowed(test: &'static str, slow: &str, repeats: usize) -> Trial {
+async fn one_arm_slowed(test: &'static str, slow: &str) -> Trial {
     let (row, pool) = disturbed_row("nodepool_arms", test).unwrap();
-    let arms = Arms { names: &["plain", "slowed"], subjects: &["plain"], repeats, warm_up: 0, seed: 7 };
+    let arms = Arms { names: &["plain", "slowed"], subjects: &["plain"], repeats: 3, warm_up: 0, seed: 7 };
     let slowdown: Slowdown = "cpu:*=3".parse().unwrap();
     let record = compared(row, &arms, async |trial, arm| {
         let slowed = if arm == slow { Some(slow_down(&slowdown).await) } else { None };
@@ -236,13 +236,13 @@ async fn one_arm_slowed(test: &'static str, slow: &str, repeats: usize) -> Trial
 /// Arms that take turns show a slowdown of known size, and every run of them is kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slowed_arm_is_slower_than_the_plain_one() {
-    let record = one_arm_slowed("a_slowed_arm_is_slower_than_the_plain_one", "slowed", 3).await;
+    let record = one_arm_slowed("a_slowed_arm_is_slower_than_the_plain_one", "slowed").await;
     assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
     assert!(record.metrics["slowed_to_plain_create_pods_s"] > 1.2, "{:?}", record.metrics);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_arm_that_is_slower_than_the_slowed_one_fails() {
-    let record = one_arm_slowed("a_plain_arm_that_is_slower_than_the_slowed_one_fails", "plain", 3).await;
+    let record = one_arm_slowed("a_plain_arm_that_is_slower_than_the_slowed_one_fails", "plain").await;
     assert!(with(&record, Verdict::Fail).contains(&"slowed_to_plain_create_pods_s"), "{}", record.reason);
 }
