@@ -57,8 +57,8 @@ async fn a_load_beside_a_noisy_neighbour_costs_too_much() {
 
 /// A list comes from the apiserver's memory, a patch does not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_etcd_that_stands_still_misses_the_latencies_of_writes() {
-    let test = "an_etcd_that_stands_still_misses_the_latencies_of_writes";
+async fn an_etcd_that_stands_still_misses_the_latency_of_writes() {
+    let test = "an_etcd_that_stands_still_misses_the_latency_of_writes";
     let (row, load) = disturbed_load_row("read_update_smoke", test).unwrap();
     let on_load = Box::new(|| {
         std::thread::spawn(|| {
@@ -67,7 +67,7 @@ async fn an_etcd_that_stands_still_misses_the_latencies_of_writes() {
         });
     });
     let record = judged(row, async |trial| drive(trial, &load, DISTURBED_FIXTURE, Some(on_load)).await);
-    assert_missed(&record.await.unwrap(), &["patch_service_p50_x_readyz", "patch_service_p99_x_readyz"]);
+    assert_missed(&record.await.unwrap(), &["patch_service_p50_x_readyz"]);
 }
 
 /// The apiserver's own count of lists and patches is what tells that the load is not what the row says.
