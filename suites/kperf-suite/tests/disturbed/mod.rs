@@ -60,10 +60,11 @@ async fn every_rate_is_missed_when_its_component_stands_still() {
 async fn a_simulation_that_lags_behind_misses_the_gaps() {
     let test = "a_simulation_that_lags_behind_misses_the_gaps";
     let (row, pool) = disturbed_row("nodepool_lagging", test).unwrap();
-    let on_phase = |phase: &str| {
-        if phase.starts_with("create-") {
-            pause("kwok-controller", Duration::from_secs(5));
-        }
+    let on_phase = |phase: &str| match phase {
+        "create-nodes" => pause("kwok-controller", Duration::from_secs(5)),
+        // Nearly all pods have to be scheduled meanwhile, on a slow machine too.
+        "create-pods" => pause("kwok-controller", Duration::from_secs(12)),
+        _ => {}
     };
     let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
     let record = judged(row, async |trial| drive(trial, &pool, disturbance).await).await.unwrap();

@@ -284,7 +284,7 @@ async fn one_more(client: Client, sandbox: Sandbox) {
     let two = Patch::Merge(json!({"spec": {"replicas": 2}}));
     // In the end it may be gone.
     deployments.patch("late", &PatchParams::default(), &two).await.ok();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
