@@ -162,14 +162,7 @@ async fn up(
 
 /// What is there already, by its own path; what is not, by its name.
 fn dry_provider(ctx: &Ctx) -> Result<Kwok, Failure> {
-    let thirdparty = ctx.thirdparty();
-    let mut programs = std::collections::BTreeMap::new();
-    for name in cluster::PROGRAMS {
-        if let Some(program) = thirdparty.locate(name)? {
-            programs.insert(name.to_owned(), program);
-        }
-    }
-    Ok(Kwok::new(programs, cluster::Settings::default()))
+    Ok(Kwok::new(ctx.thirdparty().locate_all(&cluster::PROGRAMS)?, cluster::Settings::default()))
 }
 
 async fn list(fixtures: &Fixtures, json: bool) -> Result<Exit, Failure> {

@@ -27,13 +27,7 @@ pub(crate) fn provider(ctx: &Ctx, workers: u32) -> Result<Kind, Failure> {
 
 /// The same for a transcript: what is there already, by its own path; what is not, by its name.
 pub(crate) fn dry_provider(ctx: &Ctx, workers: u32) -> Result<Kind, Failure> {
-    let thirdparty = ctx.thirdparty();
-    let mut programs = std::collections::BTreeMap::new();
-    for name in KIND_PROGRAMS {
-        if let Some(program) = thirdparty.locate(name)? {
-            programs.insert(name.to_owned(), program);
-        }
-    }
+    let programs = ctx.thirdparty().locate_all(&KIND_PROGRAMS)?;
     Ok(Kind::new(programs, "NODE_IMAGE".to_owned(), shape(ctx, workers)?, |_| {}))
 }
 
@@ -108,13 +102,9 @@ fn pulled() -> Option<String> {
 
 /// The image that an earlier call has built, if the programs are still those.
 fn built(ctx: &Ctx) -> Result<Option<String>, Failure> {
-    let thirdparty = ctx.thirdparty();
-    let mut programs = std::collections::BTreeMap::new();
-    for name in nodeimage::PROGRAMS {
-        match thirdparty.locate(name)? {
-            Some(program) => drop(programs.insert(name.to_owned(), program)),
-            None => return Ok(None),
-        }
+    let programs = ctx.thirdparty().locate_all(&nodeimage::PROGRAMS)?;
+    if programs.len() < nodeimage::PROGRAMS.len() {
+        return Ok(None);
     }
     let tag = Ingredients::new(programs, &ctx.root.join("fixtures/node-image")).tag()?;
     Ok(nodeimage::is_there(&tag).then_some(tag))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::process::Process;
+use crate::process::{Process, boot_id};
 use crate::settings::SettingsUsed;
 use crate::shell::Shell;
 
@@ -64,6 +64,28 @@ pub struct Component {
     pub log: PathBuf,
     /// Its command line without the program, as it runs.
     pub args: Vec<String>,
+}
+
+impl Descriptor {
+    /// Of a cluster that is described now, on this machine as it has booted, with nothing yet of what it consists of.
+    pub(crate) fn new(name: &str, provider: &str, key: String) -> Self {
+        Self {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            provider: provider.to_owned(),
+            key,
+            created_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            boot_id: boot_id(),
+            kubeconfig: PathBuf::new(),
+            apiserver: String::new(),
+            capabilities: Vec::new(),
+            versions: BTreeMap::new(),
+            settings: None,
+            programs: Vec::new(),
+            components: Vec::new(),
+            repairs: Vec::new(),
+        }
+    }
 }
 
 impl Component {

@@ -10,13 +10,12 @@ use kube::{Api, Client};
 
 use crate::access::Access;
 use crate::api::connect;
-use crate::descriptor::{Descriptor, EXISTING, SCHEMA};
+use crate::descriptor::{Descriptor, EXISTING};
 use crate::error::{Error, Result};
 use crate::fixtures::Fixtures;
 use crate::lease::Lease;
 use crate::nodes::{NodeShape, create_nodes, is_ready, node};
 use crate::preflight::Preflight;
-use crate::process::boot_id;
 use crate::shell::Shell;
 use crate::sweep::{OWNER_LABEL, RUN_LABEL, Swept, TEST_LABEL, sweep_objects};
 
@@ -45,20 +44,11 @@ impl Fixtures {
         let kubeconfig = directory.join("kubeconfig");
         shell.write(&kubeconfig, &access.kubeconfig())?;
         let descriptor = Descriptor {
-            schema: SCHEMA,
-            name: name.clone(),
-            provider: EXISTING.to_owned(),
-            key: access.key(),
-            created_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            boot_id: boot_id(),
             kubeconfig,
             apiserver: access.server.clone(),
             capabilities,
             versions: BTreeMap::from([("kubernetes".to_owned(), preflight.kubernetes.clone())]),
-            settings: None,
-            programs: Vec::new(),
-            components: Vec::new(),
-            repairs: Vec::new(),
+            ..Descriptor::new(&name, EXISTING, access.key())
         };
         descriptor.write(&self.descriptor_path(&name), &shell)?;
         Ok(descriptor)

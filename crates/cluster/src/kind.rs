@@ -13,13 +13,12 @@ mod shape;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
 use thirdparty::Program;
 
-use crate::descriptor::{Descriptor, ProgramUsed, SCHEMA};
+use crate::descriptor::{Descriptor, ProgramUsed};
 use crate::error::Result;
-use crate::process::{self, State};
-use crate::provider::Provider;
+use crate::process::State;
+use crate::provider::{Provider, key};
 use crate::settings::SettingsUsed;
 use crate::shell::Shell;
 
@@ -89,12 +88,6 @@ impl Kind {
             ("node-image", self.image.clone()),
         ];
         Ok(Descriptor {
-            schema: SCHEMA,
-            name: name.to_owned(),
-            provider: self.name().to_owned(),
-            key: self.key(),
-            created_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            boot_id: process::boot_id(),
             kubeconfig: directory.join("kubeconfig"),
             apiserver: ask(&["config", "view", "--output", "jsonpath={.clusters[0].cluster.server}"])?,
             capabilities: ["real-nodes", "real-pulls", "component-processes"].map(str::to_owned).into(),
@@ -102,7 +95,7 @@ impl Kind {
             settings: Some(SettingsUsed::Kind(self.shape.settings()?)),
             programs: self.programs.values().map(ProgramUsed::from).collect(),
             components: processes::components(&docker_cluster(directory), &nodes, shell)?,
-            repairs: Vec::new(),
+            ..Descriptor::new(name, self.name(), self.key())
         })
     }
 }
@@ -113,13 +106,7 @@ impl Provider for Kind {
     }
 
     fn key(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(self.shape.text());
-        hash.update(&self.image);
-        for program in self.programs.values() {
-            hash.update(&program.sha256);
-        }
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        key(&[self.shape.text(), &self.image], &self.programs)
     }
 
     fn create(&self, name: &str, directory: &Path, shell: &Shell) -> Result<Option<Descriptor>> {

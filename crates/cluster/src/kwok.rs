@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use thirdparty::Program;
 
-use crate::descriptor::{Component, Descriptor, ProgramUsed, SCHEMA};
+use crate::descriptor::{Component, Descriptor, ProgramUsed};
 use crate::error::{Error, Result};
 use crate::ports::{becomes_free, free_ports};
 use crate::process::{self, Process, State};
-use crate::provider::Provider;
+use crate::provider::{Provider, key};
 use crate::settings::{Settings, SettingsUsed};
 use crate::shell::Shell;
 
@@ -147,12 +146,6 @@ impl Kwok {
         let versions = [("kubernetes", "kube-apiserver"), ("etcd", "etcd"), ("kwok", "kwok")];
         let programs = self.programs.values().map(ProgramUsed::from);
         Ok(Descriptor {
-            schema: SCHEMA,
-            name: name.to_owned(),
-            provider: self.name().to_owned(),
-            key: self.key(),
-            created_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            boot_id: process::boot_id(),
             kubeconfig: kubeconfig(directory),
             apiserver: apiserver.trim_end_matches("/metrics").to_owned(),
             capabilities: ["simulated-nodes", "component-processes", "etcd-metrics"].map(str::to_owned).into(),
@@ -160,7 +153,7 @@ impl Kwok {
             settings: Some(SettingsUsed::Kwok(self.settings.clone())),
             programs: programs.collect(),
             components,
-            repairs: Vec::new(),
+            ..Descriptor::new(name, self.name(), self.key())
         })
     }
 }
@@ -171,12 +164,7 @@ impl Provider for Kwok {
     }
 
     fn key(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(self.config().to_string());
-        for program in self.programs.values() {
-            hash.update(&program.sha256);
-        }
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        key(&[&self.config().to_string()], &self.programs)
     }
 
     fn create(&self, name: &str, directory: &Path, shell: &Shell) -> Result<Option<Descriptor>> {

@@ -1,6 +1,10 @@
 //! What a provider of clusters has to do; everything else is common to all of them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use thirdparty::Program;
 
 use crate::descriptor::Descriptor;
 use crate::error::Result;
@@ -26,4 +30,13 @@ pub trait Provider {
     /// # Errors
     /// When it cannot be started; the caller makes the cluster anew.
     fn restart(&self, descriptor: &Descriptor, directory: &Path, shell: &Shell) -> Result<Descriptor>;
+}
+
+/// A key of what a cluster is configured with and of the programs that it runs.
+pub(crate) fn key(configuration: &[&str], programs: &BTreeMap<String, Program>) -> String {
+    let mut hash = Sha256::new();
+    for part in configuration.iter().copied().chain(programs.values().map(|program| program.sha256.as_str())) {
+        hash.update(part);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,6 +4,7 @@
 //! the budgets and writes what was found. A driver runs phases and stamps ledgers; it never sees a budget.
 
 mod arms;
+mod clients;
 mod context;
 mod error;
 mod inject;
@@ -23,6 +24,7 @@ mod proof;
 mod scrape;
 mod series;
 mod signals;
+mod suite;
 mod supervise;
 mod trial;
 mod watch;
@@ -38,6 +40,7 @@ pub use parameters::{Cost, Rows};
 pub use phase::{Account, Goal, PhaseSpec};
 pub use pods::PodStages;
 pub use program::Program;
+pub use suite::Suite;
 pub use supervise::{Launch, Service, Supervisor};
 pub use trial::{Row, Trial, judged, run};
 pub use watch::{Change, Sink, Tamper, Tampered, Watch, WatchSpec};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cluster::{NodeShape, create_nodes, node};
+use cluster::{Descriptor, Faults, Fixtures, NodeShape, OWNER_LABEL, RUN_LABEL, SIMULATED_NODES, create_nodes, node};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{Patch, PatchParams};
@@ -18,13 +18,29 @@ use crate::namespace;
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Proves that the cluster works if something was done to it since that was last proven. Where nodes are real, none can be made to
+/// prove it with.
+///
+/// # Errors
+/// When it does not work.
+pub(crate) async fn renew(fixtures: &Fixtures, descriptor: &Descriptor, client: &Client, run_id: &str) -> Result<()> {
+    let faults = Faults::of(fixtures, &descriptor.name);
+    if !faults.is_unproven() || !descriptor.capabilities.iter().any(|one| one == SIMULATED_NODES) {
+        return Ok(());
+    }
+    let labels = [(RUN_LABEL, run_id.to_owned()), (OWNER_LABEL, fixtures.owner()?)];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value)).into();
+    works(client, &namespace::name("proof", run_id, std::process::id()), labels).await?;
+    Ok(faults.proven()?)
+}
+
 /// Runs one pod of a Deployment on a simulated node of its own: whoever makes, places and runs pods has to see an object of
 /// each kind on the way, and to act on it. What is made carries `labels`, by which the caller sweeps it. An apiserver that
 /// comes back refuses some requests: each is tried again while there is time.
 ///
 /// # Errors
 /// When the pod does not run, with the last refusal.
-pub(crate) async fn works(client: &Client, name: &str, labels: BTreeMap<String, String>) -> Result<()> {
+async fn works(client: &Client, name: &str, labels: BTreeMap<String, String>) -> Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
         let refused = match runs(client, name, &labels, until).await {

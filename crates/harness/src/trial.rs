@@ -5,22 +5,19 @@ mod system;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cluster::{
-    Descriptor, Faults, Fixtures, Lease, Mode, Needs, OWNER_LABEL, RUN_LABEL, SIMULATED_NODES, TEST_LABEL, quiet_config,
-};
+use cluster::{Descriptor, Fixtures, Lease, Mode, Needs, OWNER_LABEL, RUN_LABEL, TEST_LABEL};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{DeleteParams, ListParams};
-use kube::client::ClientBuilder;
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use measure::{Budgets, End, Progress, Verdict};
 use record::{ArmRun, Document, Published, RunDir};
-use tower::util::MapRequestLayer;
 
+use crate::clients::{counting_client, etcd};
 use crate::context::{Context, fixture};
 use crate::error::{Error, Result};
 use crate::inject::{Injection, Injections};
@@ -193,14 +190,7 @@ impl Trial {
         let client = counting_client(kubeconfig, Arc::clone(&requests)).await?;
         // The state that a trial starts from is proven, not hoped for: the cluster works, and what dead trials left is gone
         // before it begins.
-        let faults = Faults::of(&fixtures, &descriptor.name);
-        if faults.is_unproven() && descriptor.capabilities.iter().any(|one| one == SIMULATED_NODES) {
-            let labels = [(RUN_LABEL, context.run_id.clone()), (OWNER_LABEL, fixtures.owner()?)];
-            let labels = labels.map(|(key, value)| (key.to_owned(), value)).into();
-            let name = namespace::name("proof", &context.run_id, std::process::id());
-            proof::works(&client, &name, labels).await?;
-            faults.proven()?;
-        }
+        proof::renew(&fixtures, &descriptor, &client, &context.run_id).await?;
         fixtures.sweep(&client, Some(&context.run_id), !descriptor.is_existing()).await?;
         let run_dir = run_dir(&row, &context);
         let record = opening_record(&row, &context, &descriptor);
@@ -488,24 +478,6 @@ impl Trial {
         }
         Ok(())
     }
-}
-
-/// A client of etcd itself, where it listens for plain HTTP.
-fn etcd(descriptor: &Descriptor) -> Option<Client> {
-    let metrics = descriptor.component("etcd")?.metrics_url.as_deref()?;
-    let mut config = Config::new(metrics.strip_suffix("/metrics")?.parse().ok()?);
-    config.default_retry = false;
-    Client::try_from(config).ok()
-}
-
-async fn counting_client(kubeconfig: &Path, requests: Arc<AtomicU64>) -> Result<Client> {
-    let config = quiet_config(kubeconfig).await?;
-    let count = MapRequestLayer::new(move |request: http::Request<kube::client::Body>| {
-        requests.fetch_add(1, Ordering::Relaxed);
-        request
-    });
-    let builder = ClientBuilder::try_from(config).map_err(Error::api("cannot set up TLS"))?;
-    Ok(builder.with_layer(&count).build())
 }
 
 /// A line on stderr, which nextest keeps with the test.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cluster::Shell;
 use fs_err as fs;
-use images::{File, Layout, Reference, Source, Spec};
+use images::{File, Layout, Reference, Source, Spec, libraries};
 
 use crate::error::{Error, Result};
 use crate::ingredients::Ingredients;
@@ -108,16 +108,8 @@ fn needed(debian: &Path, paths: &BTreeSet<PathBuf>, shell: &Shell) -> Result<Vec
     let (root, paths) = (debian.display().to_string(), paths.iter().map(|path| format!("/{}", path.display())));
     let paths: Vec<String> = paths.collect();
     let args: Vec<&str> = [root.as_str(), "ldd"].into_iter().chain(paths.iter().map(String::as_str)).collect();
-    Ok(libraries(&shell.output(Path::new("chroot"), &args)?))
-}
-
-/// The paths that `ldd` found, without the leading `/`. Of several programs it heads each with its own path and a colon.
-fn libraries(text: &str) -> Vec<PathBuf> {
-    let library = |line: &str| {
-        let mut words = line.split_whitespace().filter(|word| !word.ends_with(':'));
-        words.find_map(|word| word.strip_prefix('/')).map(PathBuf::from)
-    };
-    text.lines().filter_map(library).collect()
+    let listed = shell.output(Path::new("chroot"), &args)?;
+    Ok(libraries(&listed).map(|path| PathBuf::from(path.trim_start_matches('/'))).collect())
 }
 
 fn import(ingredients: &Ingredients, archive: &Path, root: &Path, work: &Path, shell: &Shell) -> Result<()> {
@@ -177,13 +169,5 @@ mod tests {
         assert_eq!(program("registry.test/kube-apiserver:v1.36.3"), "kube-apiserver");
         assert_eq!(program("registry.test/coredns/coredns:v1.14.2"), "coredns");
         assert_eq!(program("localhost:5000/etcd:3.6.8-0"), "etcd");
-    }
-
-    #[test]
-    fn libraries_are_what_the_loader_found_and_not_what_it_was_asked_of() {
-        let text = "/usr/sbin/nft:\n\tlinux-vdso.so.1 (0x00007ffd)\n\tlibmnl.so.0 => /lib/x86_64-linux-gnu/libmnl.so.0 (0x0)\n\
-            \t/lib64/ld-linux-x86-64.so.2 (0x0)\n/usr/sbin/static:\n\tstatically linked\n";
-        let found: Vec<_> = libraries(text).iter().map(|path| path.display().to_string()).collect();
-        assert_eq!(found, ["lib/x86_64-linux-gnu/libmnl.so.0", "lib64/ld-linux-x86-64.so.2"]);
     }
 }

@@ -24,8 +24,12 @@ pub(crate) fn load(root: &Path, tag: &str, work: &Path, shell: &Shell) -> Result
     write(&parts.join("manifest.json"), &json!([{"Config": CONFIG, "RepoTags": [tag], "Layers": [LAYER]}]))?;
     let image = work.join("image.tar");
     archive(&[], &image, &parts, shell)?;
-    let load = ["load", "--quiet", "--input", &image.display().to_string()].map(str::to_owned);
-    Ok(shell.run(Path::new("docker"), &load.iter().map(String::as_str).collect::<Vec<_>>(), &[])?)
+    load_archive(&image, shell)
+}
+
+/// Lets Docker load the images of an archive.
+pub(crate) fn load_archive(archive: &Path, shell: &Shell) -> Result<()> {
+    Ok(shell.run(Path::new("docker"), &["load", "--quiet", "--input", &archive.display().to_string()], &[])?)
 }
 
 fn config(layer: &str) -> serde_json::Value {

@@ -8,6 +8,7 @@ use images::{File, Layout, Reference, Source, Spec, registry_settings};
 use sha2::{Digest as _, Sha256};
 use thirdparty::Program;
 
+use crate::docker::load_archive;
 use crate::error::{Error, Result};
 use crate::is_there;
 
@@ -43,7 +44,6 @@ pub fn registry_image(program: &Program) -> Result<String> {
     let image = layout.add(&reference, &spec)?;
     let archive = work.path().join("registry.tar");
     images::archive(&layout, &[image], fs::File::create(&archive).map_err(Error::io("write", &archive))?)?;
-    let load = ["load", "--quiet", "--input", &archive.display().to_string()].map(str::to_owned);
-    Shell::real().run(Path::new("docker"), &load.iter().map(String::as_str).collect::<Vec<_>>(), &[])?;
+    load_archive(&archive, &Shell::real())?;
     Ok(tag)
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use cluster::KindNode;
-use images::{File, Image, Source};
+use images::{File, Image, Source, libraries};
 
 use crate::HOST;
 use crate::error::{Error, Result};
@@ -72,19 +72,13 @@ fn held(content: &str, digests: BTreeSet<String>) -> Vec<String> {
 /// When a program is not there.
 pub fn program_files(node: &KindNode, programs: &[&str], directory: &Path) -> Result<Vec<File>> {
     let listed = node.run(&[&["ldd"][..], programs].concat())?;
-    let libraries = listed.lines().filter_map(library);
-    let paths: BTreeSet<&str> = libraries.chain(programs.iter().copied()).collect();
+    let paths: BTreeSet<&str> = libraries(&listed).chain(programs.iter().copied()).collect();
     let file = |(number, path): (usize, &str)| {
         let copy = directory.join(format!("file-{number}"));
         node.get(path, &copy)?;
         Ok(File { path: PathBuf::from(path.trim_start_matches('/')), source: Source::Program(copy) })
     };
     paths.into_iter().enumerate().map(file).collect()
-}
-
-/// The path in a line of `ldd`. Of several programs it heads each with its own path and a colon.
-fn library(line: &str) -> Option<&str> {
-    line.split_whitespace().find(|word| word.starts_with('/') && !word.ends_with(':'))
 }
 
 #[cfg(test)]
@@ -105,16 +99,5 @@ mod tests {
             registry.test/pause:3 application/x sha256:9 1 MiB linux/amd64 -\n\
             sha256:c application/x sha256:1 96.6 MiB linux/amd64 -\n";
         assert_eq!(names(table), ["origin.test/a:1", "origin.test/a@sha256:1", "sha256:c"]);
-    }
-
-    #[test]
-    fn a_library_is_what_the_loader_found() {
-        assert_eq!(library("/usr/bin/sleep:"), None);
-        assert_eq!(library("\tlinux-vdso.so.1 (0x00007ffd)"), None);
-        assert_eq!(
-            library("\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x0)"),
-            Some("/lib/x86_64-linux-gnu/libc.so.6")
-        );
-        assert_eq!(library("\t/lib64/ld-linux-x86-64.so.2 (0x0)"), Some("/lib64/ld-linux-x86-64.so.2"));
     }
 }

@@ -181,16 +181,23 @@ impl Thirdparty {
     /// # Errors
     /// As [`Self::ensure`], for the first program that there is an error for.
     pub fn ensure_all(&self, names: &[&str]) -> Result<BTreeMap<String, Program>, Error> {
-        let mut programs = BTreeMap::new();
-        let mut missing = Vec::new();
+        let mut programs = self.locate_all(names)?;
         for &name in names {
-            match self.locate(name)? {
-                Some(program) => drop(programs.insert(name.to_owned(), program)),
-                None => missing.push(name),
+            if !programs.contains_key(name) {
+                programs.insert(name.to_owned(), self.ensure(name)?);
             }
         }
-        for name in missing {
-            programs.insert(name.to_owned(), self.ensure(name)?);
+        Ok(programs)
+    }
+
+    /// Those of several programs that are there; see [`Thirdparty::locate`].
+    ///
+    /// # Errors
+    /// As [`Thirdparty::locate`].
+    pub fn locate_all(&self, names: &[&str]) -> Result<BTreeMap<String, Program>, Error> {
+        let mut programs = BTreeMap::new();
+        for &name in names {
+            programs.extend(self.locate(name)?.map(|program| (name.to_owned(), program)));
         }
         Ok(programs)
     }

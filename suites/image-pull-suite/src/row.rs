@@ -1,8 +1,7 @@
 //! The rows of the suite: their parameters, budgets, deviations and the published figures beside ours.
 
-use harness::{Context, Error, Row, Rows};
-use measure::Budgets;
-use record::{Document, Published};
+use harness::{Error, Row, Rows, Suite};
+use record::Published;
 
 use crate::parameters::PullTest;
 
@@ -10,9 +9,14 @@ use crate::parameters::PullTest;
 pub const FIXTURE: &str = "KUBEDYNO_FIXTURE_KIND";
 /// The name of the parameters' file in messages.
 pub const ROWS_FILE: &str = "suites/image-pull-suite/parameters.toml";
-const PARAMETERS: &str = include_str!("../parameters.toml");
-const BUDGETS_FILE: &str = "suites/image-pull-suite/budgets.toml";
-const BUDGETS: &str = include_str!("../budgets.toml");
+const SUITE: Suite = Suite {
+    package: env!("CARGO_PKG_NAME"),
+    parameters: (ROWS_FILE, include_str!("../parameters.toml")),
+    budgets: ("suites/image-pull-suite/budgets.toml", include_str!("../budgets.toml")),
+    deviations_of_our_clusters: &[OF_OUR_CLUSTERS],
+};
+
+const DOCUMENT: (&str, &str) = ("Image Pull Performance Test", "001-image-pull-performance");
 
 const DEVIATIONS: [&str; 9] = [
     "The nodes are containers of one machine: they share its cores, its disk and the way from the registry. The document had a virtual machine for each.",
@@ -32,7 +36,7 @@ const OF_OUR_CLUSTERS: &str = "Kubernetes and containerd are newer than in the d
 /// # Errors
 /// When the file is malformed, with its line.
 pub fn parameters() -> Result<Rows, Error> {
-    Ok(Rows::parse(ROWS_FILE, PARAMETERS)?)
+    SUITE.rows()
 }
 
 /// The row called `test`.
@@ -53,31 +57,10 @@ pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, PullTest), Error> {
 }
 
 fn row(test: &str, aside: Option<String>) -> Result<(Row, PullTest), Error> {
-    let (pull, parameters, overridden) =
-        self::parameters()?.row::<PullTest>(ROWS_FILE, test, &Context::from_env()?.sets)?;
-    let row = Row {
-        suite: env!("CARGO_PKG_NAME"),
-        test: test.to_owned(),
-        fixture: FIXTURE,
-        document: Document {
-            title: "Image Pull Performance Test".to_owned(),
-            name: "001-image-pull-performance".to_owned(),
-        },
-        // A registry beside the nodes, and commands inside of them: nothing for a cluster of others.
-        needs: None,
-        lacks: None,
-        deviations: DEVIATIONS.map(str::to_owned).into(),
-        deviations_of_our_clusters: vec![OF_OUR_CLUSTERS.to_owned()],
-        published: published(),
-        aside,
-        kubeconfig: None,
-        arm: None,
-        comparator: false,
-        budgets: Budgets::parse(BUDGETS_FILE, BUDGETS)?,
-        parameters,
-        overridden,
-    };
-    Ok((row, pull))
+    // It has no needs: a registry beside the nodes, and commands inside of them, are nothing for a cluster of others.
+    let (row, pull) = SUITE.row(test, FIXTURE, DOCUMENT)?;
+    let deviations = DEVIATIONS.map(str::to_owned).into();
+    Ok((Row { deviations, published: published(), aside, ..row }, pull))
 }
 
 /// The document publishes limits and no results.

@@ -1,8 +1,7 @@
 //! The rows of the suite: their parameters, budgets, deviations and the published figures beside ours.
 
-use harness::{Context, Error, Row, Rows};
-use measure::Budgets;
-use record::{Document, Published};
+use harness::{Error, Row, Rows, Suite};
+use record::Published;
 
 use crate::parameters::Benchmark;
 
@@ -12,9 +11,14 @@ pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
 const NARROW_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_NARROW";
 /// The name of the parameters' file in messages.
 pub const ROWS_FILE: &str = "suites/kamaji-suite/parameters.toml";
-const PARAMETERS: &str = include_str!("../parameters.toml");
-const BUDGETS_FILE: &str = "suites/kamaji-suite/budgets.toml";
-const BUDGETS: &str = include_str!("../budgets.toml");
+const SUITE: Suite = Suite {
+    package: env!("CARGO_PKG_NAME"),
+    parameters: (ROWS_FILE, include_str!("../parameters.toml")),
+    budgets: ("suites/kamaji-suite/budgets.toml", include_str!("../budgets.toml")),
+    deviations_of_our_clusters: &[OF_OUR_CLUSTERS],
+};
+
+const DOCUMENT: (&str, &str) = ("Kamaji benchmark", "002-kamaji-benchmark");
 
 const DEVIATIONS: [&str; 13] = [
     "The tenants' pods are simulated: a Tenant Control Plane is Ready when its Deployment is rolled out, and a pod is ready at once. What remains is the operator's and the DataStore's time.",
@@ -38,7 +42,7 @@ const OF_OUR_CLUSTERS: &str = "The management cluster's etcd does not sync its d
 /// # Errors
 /// When the file is malformed, with its line.
 pub fn parameters() -> Result<Rows, Error> {
-    Ok(Rows::parse(ROWS_FILE, PARAMETERS)?)
+    SUITE.rows()
 }
 
 /// The row called `test`, on the fixture that every measuring row shares.
@@ -67,28 +71,10 @@ pub fn narrow_row(row: &str, test: &str) -> Result<(Row, Benchmark), Error> {
 }
 
 fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Benchmark), Error> {
-    let (benchmark, parameters, overridden) =
-        self::parameters()?.row::<Benchmark>(ROWS_FILE, test, &Context::from_env()?.sets)?;
-    let row = Row {
-        suite: env!("CARGO_PKG_NAME"),
-        test: test.to_owned(),
-        fixture,
-        document: Document { title: "Kamaji benchmark".to_owned(), name: "002-kamaji-benchmark".to_owned() },
-        // Kinds, webhooks and nodes of its own: nothing for a cluster of others.
-        needs: None,
-        lacks: None,
-        deviations: DEVIATIONS.map(str::to_owned).into(),
-        deviations_of_our_clusters: vec![OF_OUR_CLUSTERS.to_owned()],
-        published: published(&benchmark),
-        aside,
-        kubeconfig: None,
-        arm: None,
-        comparator: false,
-        budgets: Budgets::parse(BUDGETS_FILE, BUDGETS)?,
-        parameters,
-        overridden,
-    };
-    Ok((row, benchmark))
+    // It has no needs: kinds, webhooks and nodes of its own are nothing for a cluster of others.
+    let (row, benchmark) = SUITE.row(test, fixture, DOCUMENT)?;
+    let (deviations, published) = (DEVIATIONS.map(str::to_owned).into(), published(&benchmark));
+    Ok((Row { deviations, published, aside, ..row }, benchmark))
 }
 
 /// The document's figures, beside those of ours that are computed its way.

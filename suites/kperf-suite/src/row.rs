@@ -1,8 +1,7 @@
 //! The rows of the suite: their parameters, budgets, deviations and the figures that stand beside ours.
 
-use harness::{Context, Error, Row, Rows};
-use measure::Budgets;
-use record::{Document, Published};
+use harness::{Error, Row, Rows, Suite};
+use record::Published;
 use serde::de::DeserializeOwned;
 
 use crate::bench::Bench;
@@ -15,9 +14,12 @@ pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
 pub const ROWS_FILE: &str = "suites/kperf-suite/parameters.toml";
 /// Variable with the descriptor of the cluster that every measuring row shares.
 pub const FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK";
-const PARAMETERS: &str = include_str!("../parameters.toml");
-const BUDGETS_FILE: &str = "suites/kperf-suite/budgets.toml";
-const BUDGETS: &str = include_str!("../budgets.toml");
+const SUITE: Suite = Suite {
+    package: env!("CARGO_PKG_NAME"),
+    parameters: (ROWS_FILE, include_str!("../parameters.toml")),
+    budgets: ("suites/kperf-suite/budgets.toml", include_str!("../budgets.toml")),
+    deviations_of_our_clusters: &DEVIATIONS_OF_OUR_CLUSTERS,
+};
 
 /// What a row is about: what is said of all its rows alike.
 struct Subject {
@@ -74,7 +76,7 @@ const DEVIATIONS_OF_OUR_CLUSTERS: [&str; 2] = [
 /// # Errors
 /// When the file is malformed, with its line.
 pub fn parameters() -> Result<Rows, Error> {
-    Ok(Rows::parse(ROWS_FILE, PARAMETERS)?)
+    SUITE.rows()
 }
 
 /// The row of the virtual node pool called `test`, on the fixture that every measuring row shares.
@@ -132,28 +134,9 @@ fn row<T: DeserializeOwned>(
     fixture: &'static str,
     aside: Option<String>,
 ) -> Result<(Row, T), Error> {
-    let sets = Context::from_env()?.sets;
-    let rows = parameters()?;
-    let (typed, parameters, overridden) = rows.row::<T>(ROWS_FILE, test, &sets)?;
-    let row = Row {
-        suite: env!("CARGO_PKG_NAME"),
-        test: test.to_owned(),
-        fixture,
-        document: Document { title: subject.title.to_owned(), name: "003-kperf".to_owned() },
-        needs: rows.needs(ROWS_FILE, test, &sets)?,
-        lacks: None,
-        deviations: subject.deviations.iter().map(|deviation| (*deviation).to_owned()).collect(),
-        deviations_of_our_clusters: DEVIATIONS_OF_OUR_CLUSTERS.map(str::to_owned).into(),
-        published: (subject.published)(),
-        aside,
-        kubeconfig: None,
-        arm: None,
-        comparator: false,
-        budgets: Budgets::parse(BUDGETS_FILE, BUDGETS)?,
-        parameters,
-        overridden,
-    };
-    Ok((row, typed))
+    let (row, typed) = SUITE.row(test, fixture, (subject.title, "003-kperf"))?;
+    let deviations = subject.deviations.iter().map(|deviation| (*deviation).to_owned()).collect();
+    Ok((Row { deviations, published: (subject.published)(), aside, ..row }, typed))
 }
 
 fn figure(figure: &str, theirs: &str, source: &str, metric: Option<&str>) -> Published {

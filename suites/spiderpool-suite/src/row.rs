@@ -1,9 +1,6 @@
 //! The rows of the suite: their parameters, budgets, deviations and the published figures beside ours.
 
-use harness::{Context, Error, Row, Rows};
-use measure::Budgets;
-use record::Document;
-use serde::de::DeserializeOwned;
+use harness::{Error, Row, Rows, Suite};
 
 use crate::absent::Absent;
 use crate::document::published;
@@ -17,9 +14,15 @@ const FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK";
 pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
 /// The name of the parameters' file in messages.
 pub const ROWS_FILE: &str = "suites/spiderpool-suite/parameters.toml";
-const PARAMETERS: &str = include_str!("../parameters.toml");
-const BUDGETS_FILE: &str = "suites/spiderpool-suite/budgets.toml";
-const BUDGETS: &str = include_str!("../budgets.toml");
+const SUITE: Suite = Suite {
+    package: env!("CARGO_PKG_NAME"),
+    parameters: (ROWS_FILE, include_str!("../parameters.toml")),
+    budgets: ("suites/spiderpool-suite/budgets.toml", include_str!("../budgets.toml")),
+    deviations_of_our_clusters: &[OF_OUR_CLUSTERS],
+};
+
+/// Its rows have no needs: machines of their own, kinds and webhooks are nothing for a cluster of others.
+const DOCUMENT: (&str, &str) = ("Spiderpool performance test", "004-spiderpool-performance");
 
 const DEVIATIONS: [&str; 9] = [
     "Kubelets and container runtimes are simulated: no network is built by macvlan, and no container runs. What remains of a pod's time is the control plane's and the plugin's.",
@@ -45,7 +48,7 @@ const OF_OUR_CLUSTERS: &str = "etcd does not sync its disk, and the client rate 
 /// # Errors
 /// When the file is malformed, with its line.
 pub fn parameters() -> Result<Rows, Error> {
-    Ok(Rows::parse(ROWS_FILE, PARAMETERS)?)
+    SUITE.rows()
 }
 
 /// The row called `test`, on the fixture that every measuring row shares.
@@ -61,7 +64,7 @@ pub fn matrix_row(test: &str) -> Result<(Row, Matrix), Error> {
 /// # Errors
 /// As [`matrix_row`].
 pub fn tier_row(test: &str) -> Result<(Row, Tier), Error> {
-    let (row, tier) = bare::<Tier>(&parameters()?, test, FIXTURE)?;
+    let (row, tier) = SUITE.row::<Tier>(test, FIXTURE, DOCUMENT)?;
     let deviations = std::iter::once(OF_TIER).chain(own_deviations(tier.plugin)).map(str::to_owned).collect();
     Ok((Row { deviations, comparator: tier.plugin.is_comparator(), ..row }, tier))
 }
@@ -83,7 +86,7 @@ pub fn disturbed_ratio_row(row: &str, test: &str) -> Result<(Row, Ratio), Error>
 }
 
 fn ratio(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Ratio), Error> {
-    let (row, ratio) = bare(&parameters()?, test, fixture)?;
+    let (row, ratio) = SUITE.row(test, fixture, DOCUMENT)?;
     let deviations = [OF_TIER, OF_HOST_LOCAL, OF_SPIDERPOOL].map(str::to_owned).into();
     Ok((Row { deviations, aside, ..row }, ratio))
 }
@@ -94,7 +97,7 @@ fn ratio(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Ro
 /// As [`matrix_row`].
 pub fn absent_row(test: &str) -> Result<Row, Error> {
     let rows = parameters()?;
-    let (row, absent) = bare::<Absent>(&rows, test, FIXTURE)?;
+    let (row, absent) = SUITE.row::<Absent>(test, FIXTURE, DOCUMENT)?;
     let lacks = rows.absent().find(|(row, _)| *row == test).map(|(_, needs)| needs.to_owned());
     let Absent { plugin, families, deployments, replicas } = absent;
     Ok(Row {
@@ -115,7 +118,7 @@ pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, Matrix), Error> {
 }
 
 fn row(test: &str, fixture: &'static str, aside: Option<String>) -> Result<(Row, Matrix), Error> {
-    let (row, matrix) = bare::<Matrix>(&parameters()?, test, fixture)?;
+    let (row, matrix) = SUITE.row::<Matrix>(test, fixture, DOCUMENT)?;
     let Matrix { plugin, families, deployments, replicas, .. } = matrix;
     let row = Row {
         deviations: DEVIATIONS.into_iter().chain(own_deviations(plugin)).map(str::to_owned).collect(),
@@ -138,32 +141,4 @@ fn own_deviations(plugin: PluginName) -> impl Iterator<Item = &'static str> {
         PluginName::WhereaboutsNodeSlice => &[OF_NODE_SLICES],
     };
     own.iter().copied()
-}
-
-/// The row called `test` with what every row of the suite has in common, and its parameters.
-fn bare<T: DeserializeOwned>(rows: &Rows, test: &str, fixture: &'static str) -> Result<(Row, T), Error> {
-    let (typed, parameters, overridden) = rows.row::<T>(ROWS_FILE, test, &Context::from_env()?.sets)?;
-    let row = Row {
-        suite: env!("CARGO_PKG_NAME"),
-        test: test.to_owned(),
-        fixture,
-        document: Document {
-            title: "Spiderpool performance test".to_owned(),
-            name: "004-spiderpool-performance".to_owned(),
-        },
-        // Machines of its own, kinds and webhooks: nothing for a cluster of others.
-        needs: None,
-        lacks: None,
-        deviations: Vec::new(),
-        deviations_of_our_clusters: vec![OF_OUR_CLUSTERS.to_owned()],
-        published: Vec::new(),
-        aside: None,
-        kubeconfig: None,
-        arm: None,
-        comparator: false,
-        budgets: Budgets::parse(BUDGETS_FILE, BUDGETS)?,
-        parameters,
-        overridden,
-    };
-    Ok((row, typed))
 }
