@@ -8,6 +8,7 @@ use kube::api::DeleteParams;
 use measure::Seen;
 use serde::{Deserialize, Serialize};
 
+use crate::attribution;
 use crate::performance::PerformanceResults;
 use crate::rig::Rig;
 use crate::stages::{
@@ -89,8 +90,11 @@ pub async fn drive(trial: &mut Trial, row: &Matrix, interpose: Option<Interpose>
         delete(trial, &mut rig).await
     };
     let outcome = outcome.await;
-    if outcome.is_ok() && row.plugin.is_subject() {
-        report(trial, row)?;
+    if outcome.is_ok() {
+        attribution::life(trial);
+        if row.plugin.is_subject() {
+            report(trial, row)?;
+        }
     }
     rig.end(trial, outcome).await
 }

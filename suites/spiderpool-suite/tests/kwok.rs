@@ -15,7 +15,6 @@ use spiderpool_suite::{exhaustion, matrix_row, ratio_row, tier, tier_row};
 #[rstest]
 #[case::host_local_v4_1x100("host_local_v4_1x100")]
 #[case::spiderpool_v4_1x100("spiderpool_v4_1x100")]
-#[case::spiderpool_dual_10x10("spiderpool_dual_10x10")]
 #[case::spiderpool_subnet_v4_10x10("spiderpool_subnet_v4_10x10")]
 #[case::whereabouts_v4_1x10("whereabouts_v4_1x10")]
 #[case::whereabouts_slices_v4_1x10("whereabouts_slices_v4_1x10")]

@@ -12,6 +12,7 @@ use spiderpool_suite::matrix_row;
 #[case::host_local_dual_10x10("host_local_dual_10x10")]
 #[case::spiderpool_v4_10x10("spiderpool_v4_10x10")]
 #[case::spiderpool_dual_1x100("spiderpool_dual_1x100")]
+#[case::spiderpool_dual_10x10("spiderpool_dual_10x10")]
 #[case::spiderpool_exec_v4_1x100("spiderpool_exec_v4_1x100")]
 #[case::spiderpool_subnet_dual_10x10("spiderpool_subnet_dual_10x10")]
 #[case::whereabouts_v4_10x1("whereabouts_v4_10x1")]
