@@ -350,7 +350,7 @@ pub(crate) struct TestArgs {
     /// Only the checks that need no cluster: seconds instead of minutes.
     #[arg(long)]
     pub(crate) no_cluster: bool,
-    /// Fault rows and soaks too: an hour or two more.
+    /// Every disturbed row, fault rows and soaks too: two hours more.
     #[arg(long, conflicts_with = "no_cluster")]
     pub(crate) nightly: bool,
 }

@@ -3,6 +3,8 @@
 //!
 //! These rows run on a cluster of their own. Their records lie in `disturbed/` of the run, apart from its results.
 
+mod nightly;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -241,16 +243,6 @@ fn all_missed(record: &Trial, metrics: &[&str]) {
         let budget = record.budgets.iter().find(|budget| budget.metric == *metric).unwrap();
         assert_eq!(budget.verdict, Verdict::Fail, "{metric}: {} {:?}", record.reason, record.notes);
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_cost_is_missed_when_the_plugin_wastes() {
-    let client = connect(&fixture(DISTURBED_FIXTURE).unwrap().0).await.unwrap();
-    let record = disturbed_matrix("spiderpool_v4_1x100", "Wasteful", wasteful(client)).await;
-    let costs = record.budgets.iter().filter(|budget| budget.metric.ends_with("_per_object"));
-    let costs: Vec<&str> = costs.map(|budget| budget.metric.as_str()).collect();
-    assert_eq!(costs.len(), 7, "of each of three phases its requests and bytes, and the CPU of all");
-    all_missed(&record, &costs);
 }
 
 /// Three seconds a request are a second too many.

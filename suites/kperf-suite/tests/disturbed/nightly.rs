@@ -1,0 +1,110 @@
+//! Those that take a minute each: they run with the fault rows.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cluster::Slowdown;
+use harness::{Arms, Tampered, compared};
+use kperf_suite::disturbed_row;
+use kperf_suite::nodepool::{Disturbance, drive};
+use measure::Verdict;
+use record::Trial;
+
+use super::{disturbed, with};
+use crate::means::{pause, slow_down, unaccounted};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_rate_is_missed_when_its_component_stands_still() {
+    let on_phase = |phase: &str| match phase {
+        "create-nodes" => pause("kwok-controller", Duration::from_secs(5)),
+        "create-pods" => pause("kube-scheduler", Duration::from_secs(16)),
+        "roll-pods" => pause("kube-controller-manager", Duration::from_secs(18)),
+        "delete-pods" => pause("kube-controller-manager", Duration::from_secs(16)),
+        _ => pause("kube-apiserver", Duration::from_secs(5)),
+    };
+    let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
+    let record = disturbed("every_rate_is_missed_when_its_component_stands_still", disturbance).await;
+    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
+    let missed = with(&record, Verdict::Fail);
+    let rates =
+        ["create_nodes_per_s", "create_pods_per_s", "delete_nodes_per_s", "delete_pods_per_s", "roll_pods_per_s"];
+    assert!(rates.iter().all(|rate| missed.contains(rate)), "missed only {missed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_event_is_found_by_a_list_and_marked() {
+    let dropped = AtomicUsize::new(0);
+    // The first pod that is seen Running is never seen again.
+    let mut victim: Option<Vec<u8>> = None;
+    let tamper = move |line: &[u8]| {
+        let name = name_of(line);
+        if victim.is_none() && contains(line, br#""phase":"Running""#) {
+            victim = Some(name.to_vec());
+        }
+        if victim.as_deref() == Some(name) && contains(line, br#""phase":"Running""#) {
+            dropped.fetch_add(1, Ordering::Relaxed);
+            return Tampered::Drop;
+        }
+        Tampered::Keep
+    };
+    let disturbance = Disturbance { pods: Some(Box::new(tamper)), ..Disturbance::default() };
+    let record = disturbed("a_dropped_event_is_found_by_a_list_and_marked", disturbance).await;
+    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
+    assert!(with(&record, Verdict::Fail).contains(&"relisted_objects"), "{}", record.reason);
+    assert_eq!(record.phases[1].relisted, 1);
+    assert_eq!(unaccounted(&record), 0, "{}", record.reason);
+}
+
+fn contains(line: &[u8], text: &[u8]) -> bool {
+    line.windows(text.len()).any(|window| window == text)
+}
+
+/// The bytes after the first `"name":"`, which is the object's own name.
+fn name_of(line: &[u8]) -> &[u8] {
+    const KEY: &[u8] = br#""name":""#;
+    let start = line.windows(KEY.len()).position(|window| window == KEY).map_or(line.len(), |at| at + KEY.len());
+    line[start..].split(|byte| *byte == b'"').next().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_is_cut_again_and_again_makes_events_late() {
+    let mut lines = 0;
+    let tamper = move |_: &[u8]| {
+        lines += 1;
+        // Every event comes twice at most: a stream always brings ten before it is cut.
+        if lines % 10 == 0 { Tampered::Cut(Duration::from_millis(200)) } else { Tampered::Keep }
+    };
+    let disturbance = Disturbance { pods: Some(Box::new(tamper)), ..Disturbance::default() };
+    let record = disturbed("a_network_that_is_cut_again_and_again_makes_events_late", disturbance).await;
+    assert!(with(&record, Verdict::Fail).contains(&"late_share"), "{}", record.reason);
+    assert_eq!(unaccounted(&record), 0, "{}", record.reason);
+    assert!(record.watches["pods"].breaks > 10, "{:?}", record.watches);
+}
+
+/// Runs the row in arms that take turns, one of them with all components at a third of their speed.
+async fn one_arm_slowed(test: &'static str, slow: &str) -> Trial {
+    let (row, pool) = disturbed_row("nodepool_arms", test).unwrap();
+    let arms = Arms { names: &["plain", "slowed"], subjects: &["plain"], repeats: 3, warm_up: 0, seed: 7 };
+    let slowdown: Slowdown = "cpu:*=3".parse().unwrap();
+    let record = compared(row, &arms, async |trial, arm| {
+        let slowed = if arm == slow { Some(slow_down(&slowdown).await) } else { None };
+        let driven = drive(trial, &pool, Disturbance::default()).await;
+        drop(slowed);
+        driven
+    });
+    record.await.unwrap()
+}
+
+/// Arms that take turns show a slowdown of known size, and every run of them is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slowed_arm_is_slower_than_the_plain_one() {
+    let record = one_arm_slowed("a_slowed_arm_is_slower_than_the_plain_one", "slowed").await;
+    assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
+    assert!(record.metrics["slowed_to_plain_create_pods_s"] > 1.2, "{:?}", record.metrics);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_arm_that_is_slower_than_the_slowed_one_fails() {
+    let record = one_arm_slowed("a_plain_arm_that_is_slower_than_the_slowed_one_fails", "plain").await;
+    assert!(with(&record, Verdict::Fail).contains(&"slowed_to_plain_create_pods_s"), "{}", record.reason);
+}
