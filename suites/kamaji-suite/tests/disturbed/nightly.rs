@@ -1,4 +1,4 @@
-//! Those that take a minute each: they run with the fault rows.
+//! Those that take longer than the others: they run with the fault rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use measure::Verdict;
 use serde_json::json;
 
-use super::{all_missed, disturbed, scrape};
+use super::{all_missed, disturbed};
 
 /// Somebody who changes what every tenant is to have, so that the operator has to look, and to write, again and again.
 struct Poker;
@@ -146,6 +146,81 @@ async fn whatever_is_left_behind_is_found() {
         "{:?}",
         record.notes
     );
+}
+
+/// Somebody who lets the operator have a quarter of its time.
+struct Brake;
+
+impl Meddler for Brake {
+    fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if phase == "create" {
+                let _slowed = Slowed::processes(vec![scene.operator], 4.0);
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_is_missed_when_the_operator_is_slow() {
+    let record = disturbed("tcp_disturbed", "Brake", Brake).await;
+    all_missed(&record, &["create_to_bare"]);
+}
+
+/// Somebody who asks the operator for its metrics all the time.
+struct Scraper;
+
+impl Meddler for Scraper {
+    fn beside(&self, phase: &'static str, scene: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if phase == "create" {
+                tokio::join!(scrape(&scene), scrape(&scene), scrape(&scene));
+            }
+        })
+    }
+}
+
+async fn scrape(scene: &Scene) {
+    loop {
+        let url = scene.metrics.clone();
+        let page = tokio::task::spawn_blocking(move || {
+            ureq::get(url).call().ok().and_then(|page| page.into_body().read_to_vec().ok())
+        });
+        page.await.ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cpu_is_missed_when_the_operator_has_other_things_to_do() {
+    let record = disturbed("tcp_disturbed", "Scraper", Scraper).await;
+    all_missed(&record, &["create_operator_cpu_to_bare_keys"]);
+}
+
+/// Somebody who burns the harness's own CPU.
+struct Glutton;
+
+impl Meddler for Glutton {
+    fn beside(&self, phase: &'static str, _: Scene) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if phase != "create" {
+                return;
+            }
+            loop {
+                let until = std::time::Instant::now() + Duration::from_millis(200);
+                while std::time::Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_harness_that_costs_much_is_told() {
+    let record = disturbed("tcp_disturbed", "Glutton", Glutton).await;
+    all_missed(&record, &["create_harness_cpu_share_of_operator", "harness_cpu_share_of_operator"]);
 }
 
 /// Somebody who lets the operator have a sixth of its time while tenants are made, has it keep Secrets that are none of its own,

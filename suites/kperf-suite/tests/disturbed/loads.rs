@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use harness::{Injection, judged};
 use kperf_suite::load::{OnLoad, drive};
-use kperf_suite::{DISTURBED_FIXTURE, bench, disturbed_bench_row, disturbed_load_row};
+use kperf_suite::{DISTURBED_FIXTURE, disturbed_load_row};
 use measure::Verdict;
 use record::Trial;
 
 use super::with;
 use crate::means::{Neighbour, faults, pause};
 
-async fn disturbed(test: &'static str, on_load: Option<OnLoad>) -> Trial {
+pub(super) async fn disturbed(test: &'static str, on_load: Option<OnLoad>) -> Trial {
     let (row, load) = disturbed_load_row("load_disturbed", test).unwrap();
     judged(row, async |trial| drive(trial, &load, DISTURBED_FIXTURE, on_load).await).await.unwrap()
 }
 
 /// The metrics that were missed; all of `wanted` have to be among them.
-fn assert_missed(record: &Trial, wanted: &[&str]) {
+pub(super) fn assert_missed(record: &Trial, wanted: &[&str]) {
     let missed = with(record, Verdict::Fail);
     assert!(wanted.iter().all(|metric| missed.contains(metric)), "missed only {missed:?}: {}", record.reason);
 }
@@ -27,22 +27,6 @@ fn assert_missed(record: &Trial, wanted: &[&str]) {
 async fn no_budget_of_a_load_is_missed_when_nothing_disturbs() {
     let record = disturbed("no_budget_of_a_load_is_missed_when_nothing_disturbs", None).await;
     assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_apiserver_that_stands_still_misses_the_rate_and_the_latencies() {
-    // The connections are open by then, and it goes on when the load should be over.
-    let on_load = Box::new(|| {
-        std::thread::spawn(|| {
-            std::thread::sleep(Duration::from_secs(1));
-            pause("kube-apiserver", Duration::from_secs(9));
-        });
-    });
-    let test = "an_apiserver_that_stands_still_misses_the_rate_and_the_latencies";
-    let record = disturbed(test, Some(on_load)).await;
-    let slow = ["load_service_p50_ms", "load_service_max_ms", "stale_list_service_p99_x_readyz"];
-    assert_missed(&record, &["load_achieved_share", "quorum_list_service_p99_x_readyz"]);
-    assert_missed(&record, &slow);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,25 +82,4 @@ async fn an_apiserver_that_dies_fails_what_it_was_asked() {
     assert_missed(&record, &["load_error_share", "component_deaths"]);
     // Its counters began again, so they say nothing of the load.
     assert!(with(&record, Verdict::NoData).contains(&"server_counted_share"), "{}", record.reason);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bench_whose_jobs_never_end_is_no_bench() {
-    let test = "a_bench_whose_jobs_never_end_is_no_bench";
-    let (row, bench) = disturbed_bench_row("node10_job1_pod100_smoke", test).unwrap();
-    let act = Box::new(|| faults().pause("kwok-controller").map(drop).map_err(|error| error.to_string()));
-    let record = judged(row, async |trial| {
-        trial.inject(Injection { phase: "load", share: 0.0, what: "kwok-controller paused".to_owned(), act });
-        let driven = tokio::time::timeout(Duration::from_secs(60), bench::drive(trial, &bench, DISTURBED_FIXTURE));
-        let resumed = async {
-            // Longer than the load; then what is left can go.
-            tokio::time::sleep(Duration::from_secs(28)).await;
-            faults().resume("kwok-controller").map(drop).map_err(|error| harness::Error::Environment(error.to_string()))
-        };
-        let (driven, resumed) = tokio::join!(driven, resumed);
-        resumed?;
-        driven.map_err(|_| harness::Error::Environment("the bench does not end".to_owned()))?
-    });
-    let record = record.await.unwrap();
-    assert_missed(&record, &["churn_rounds"]);
 }

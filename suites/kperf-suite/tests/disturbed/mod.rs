@@ -7,13 +7,13 @@ mod nightly;
 
 use std::time::Duration;
 
-use harness::{Injection, Tampered, judged};
+use harness::{Injection, judged};
 use kperf_suite::disturbed_row;
 use kperf_suite::nodepool::{Disturbance, drive};
 use measure::Verdict;
 use record::Trial;
 
-use crate::means::{Neighbour, evict_a_pod_and_continue, faults, pause, paused_until_dropped, unaccounted};
+use crate::means::{evict_a_pod_and_continue, faults, pause, paused_until_dropped, unaccounted};
 
 /// Runs the row with a disturbance, and returns what was judged.
 async fn disturbed(test: &'static str, disturbance: Disturbance) -> Trial {
@@ -51,44 +51,6 @@ async fn a_simulation_that_lags_behind_misses_the_gaps() {
     let record = judged(row, async |trial| drive(trial, &pool, disturbance).await).await.unwrap();
     let missed = with(&record, Verdict::Fail);
     assert!(missed.contains(&"create_nodes_gap_p50") && missed.contains(&"create_pods_gap_max"), "{}", record.reason);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_cost_is_missed_beside_a_noisy_neighbour() {
-    let neighbour = Neighbour::new();
-    let on_phase = {
-        let neighbour = neighbour.clone();
-        // A fast machine creates its pods before a neighbour costs much: each phase waits for the scheduler as well.
-        move |phase: &str| match phase {
-            "create-pods" => {
-                neighbour.start();
-                pause("kube-scheduler", Duration::from_secs(8));
-            }
-            "roll-pods" => pause("kube-scheduler", Duration::from_secs(8)),
-            "delete-pods" => neighbour.stop(),
-            _ => {}
-        }
-    };
-    let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
-    let record = disturbed("every_cost_is_missed_beside_a_noisy_neighbour", disturbance).await;
-    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
-    let missed = with(&record, Verdict::Fail);
-    for phase in ["create_pods", "roll_pods"] {
-        for cost in ["api_requests", "etcd_puts", "etcd_wal_bytes", "yardsticks"] {
-            let metric = format!("{phase}_{cost}_per_object");
-            assert!(missed.contains(&metric.as_str()), "{metric} is met; missed only {missed:?}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_harness_that_costs_too_much_is_told() {
-    let disturbance =
-        Disturbance { pods: Some(Box::new(|_: &[u8]| Tampered::Pad(1_500_000))), ..Disturbance::default() };
-    let record = disturbed("a_harness_that_costs_too_much_is_told", disturbance).await;
-    let missed = with(&record, Verdict::Fail);
-    let own = ["harness_cpu_share_of_apiserver", "harness_peak_rss_mib"];
-    assert!(own.iter().all(|metric| missed.contains(metric)), "missed only {missed:?}");
 }
 
 /// Somebody deletes a pod that waits for its node: another takes its place, and the account tells both.

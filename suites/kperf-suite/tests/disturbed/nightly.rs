@@ -1,17 +1,18 @@
-//! Those that take a minute each: they run with the fault rows.
+//! Those that take longer than the others: they run with the fault rows.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cluster::Slowdown;
-use harness::{Arms, Tampered, compared};
-use kperf_suite::disturbed_row;
+use harness::{Arms, Injection, Tampered, compared, judged};
 use kperf_suite::nodepool::{Disturbance, drive};
+use kperf_suite::{DISTURBED_FIXTURE, bench, disturbed_bench_row, disturbed_row};
 use measure::Verdict;
 use record::Trial;
 
+use super::loads::{self, assert_missed};
 use super::{disturbed, with};
-use crate::means::{pause, slow_down, unaccounted};
+use crate::means::{Neighbour, faults, pause, slow_down, unaccounted};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_rate_is_missed_when_its_component_stands_still() {
@@ -107,4 +108,79 @@ async fn a_slowed_arm_is_slower_than_the_plain_one() {
 async fn a_plain_arm_that_is_slower_than_the_slowed_one_fails() {
     let record = one_arm_slowed("a_plain_arm_that_is_slower_than_the_slowed_one_fails", "plain").await;
     assert!(with(&record, Verdict::Fail).contains(&"slowed_to_plain_create_pods_s"), "{}", record.reason);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_cost_is_missed_beside_a_noisy_neighbour() {
+    let neighbour = Neighbour::new();
+    let on_phase = {
+        let neighbour = neighbour.clone();
+        // A fast machine creates its pods before a neighbour costs much: each phase waits for the scheduler as well.
+        move |phase: &str| match phase {
+            "create-pods" => {
+                neighbour.start();
+                pause("kube-scheduler", Duration::from_secs(8));
+            }
+            "roll-pods" => pause("kube-scheduler", Duration::from_secs(8)),
+            "delete-pods" => neighbour.stop(),
+            _ => {}
+        }
+    };
+    let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
+    let record = disturbed("every_cost_is_missed_beside_a_noisy_neighbour", disturbance).await;
+    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
+    let missed = with(&record, Verdict::Fail);
+    for phase in ["create_pods", "roll_pods"] {
+        for cost in ["api_requests", "etcd_puts", "etcd_wal_bytes", "yardsticks"] {
+            let metric = format!("{phase}_{cost}_per_object");
+            assert!(missed.contains(&metric.as_str()), "{metric} is met; missed only {missed:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_harness_that_costs_too_much_is_told() {
+    let disturbance =
+        Disturbance { pods: Some(Box::new(|_: &[u8]| Tampered::Pad(1_500_000))), ..Disturbance::default() };
+    let record = disturbed("a_harness_that_costs_too_much_is_told", disturbance).await;
+    let missed = with(&record, Verdict::Fail);
+    let own = ["harness_cpu_share_of_apiserver", "harness_peak_rss_mib"];
+    assert!(own.iter().all(|metric| missed.contains(metric)), "missed only {missed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apiserver_that_stands_still_misses_the_rate_and_the_latencies() {
+    // The connections are open by then, and it goes on when the load should be over.
+    let on_load = Box::new(|| {
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_secs(1));
+            pause("kube-apiserver", Duration::from_secs(9));
+        });
+    });
+    let test = "an_apiserver_that_stands_still_misses_the_rate_and_the_latencies";
+    let record = loads::disturbed(test, Some(on_load)).await;
+    let slow = ["load_service_p50_ms", "load_service_max_ms", "stale_list_service_p99_x_readyz"];
+    assert_missed(&record, &["load_achieved_share", "quorum_list_service_p99_x_readyz"]);
+    assert_missed(&record, &slow);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bench_whose_jobs_never_end_is_no_bench() {
+    let test = "a_bench_whose_jobs_never_end_is_no_bench";
+    let (row, bench) = disturbed_bench_row("node10_job1_pod100_smoke", test).unwrap();
+    let act = Box::new(|| faults().pause("kwok-controller").map(drop).map_err(|error| error.to_string()));
+    let record = judged(row, async |trial| {
+        trial.inject(Injection { phase: "load", share: 0.0, what: "kwok-controller paused".to_owned(), act });
+        let driven = tokio::time::timeout(Duration::from_secs(60), bench::drive(trial, &bench, DISTURBED_FIXTURE));
+        let resumed = async {
+            // Longer than the load; then what is left can go.
+            tokio::time::sleep(Duration::from_secs(28)).await;
+            faults().resume("kwok-controller").map(drop).map_err(|error| harness::Error::Environment(error.to_string()))
+        };
+        let (driven, resumed) = tokio::join!(driven, resumed);
+        resumed?;
+        driven.map_err(|_| harness::Error::Environment("the bench does not end".to_owned()))?
+    });
+    let record = record.await.unwrap();
+    assert_missed(&record, &["churn_rounds"]);
 }
