@@ -18,6 +18,7 @@ use spiderpool_suite::{exhaustion, matrix_row, ratio_row, tier, tier_row};
 #[case::spiderpool_subnet_v4_10x10("spiderpool_subnet_v4_10x10")]
 #[case::whereabouts_v4_1x10("whereabouts_v4_1x10")]
 #[case::whereabouts_slices_v4_1x10("whereabouts_slices_v4_1x10")]
+#[case::spiderpool_gate("spiderpool_gate")]
 #[case::host_local_v4_1x1000_published("host_local_v4_1x1000_published")]
 #[case::host_local_v4_100x10_published("host_local_v4_100x10_published")]
 #[case::host_local_dual_1x1000_published("host_local_dual_1x1000_published")]
