@@ -10,6 +10,7 @@ use comfy_table::{Table, presets};
 
 use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
+use crate::suites::{self, Suite};
 
 /// Free disk that a cold build of all programs and one published row need.
 const DISK_GIB: u64 = 6;
@@ -21,7 +22,7 @@ const MOST_WORKERS: u32 = 9;
 
 /// One thing that was looked at.
 struct Finding {
-    what: &'static str,
+    what: String,
     found: Result<String, String>,
     fix: String,
 }
@@ -34,6 +35,8 @@ pub(crate) fn doctor(ctx: &Ctx) -> Result<Exit, Failure> {
         0 => "\nthe kwok provider can run here".to_owned(),
         n => format!("\nthe kwok provider cannot run here: {n} thing(s) are missing"),
     });
+    print("\nthe programs that the suites test:");
+    print(&show(&examine_suites(ctx)));
     print("\nthe kind provider needs beside the above:");
     print(&show(&kind::examine(MOST_WORKERS)));
     print("\nand where the published node image cannot be pulled, to build one:");
@@ -64,7 +67,7 @@ fn show(findings: &[Finding]) -> String {
             Ok(text) => ("ok", text.clone()),
             Err(text) => ("LACKS", format!("{text}; {}", finding.fix)),
         };
-        table.add_row([mark.to_owned(), finding.what.to_owned(), text]);
+        table.add_row([mark.to_owned(), finding.what.clone(), text]);
     }
     table.trim_fmt()
 }
@@ -79,7 +82,7 @@ pub(crate) fn print_lacks(ctx: &Ctx) {
 }
 
 fn examine(ctx: &Ctx) -> Vec<Finding> {
-    let finding = |what, found, fix: &str| Finding { what, found, fix: fix.to_owned() };
+    let finding = |what: &str, found, fix: &str| Finding { what: what.to_owned(), found, fix: fix.to_owned() };
     vec![
         finding("Rust", first_line("cargo", &["--version"]), "install Rust 1.91 or newer"),
         finding(
@@ -106,6 +109,16 @@ fn examine(ctx: &Ctx) -> Vec<Finding> {
     ]
 }
 
+fn examine_suites(ctx: &Ctx) -> Vec<Finding> {
+    let built = suites::all(ctx).into_iter().filter(|suite| suite.built && suite.has("kwok"));
+    let finding = |suite: Suite| Finding {
+        found: programs_of(ctx, &suite),
+        what: suite.package,
+        fix: "install Go 1.26 or newer (https://go.dev/dl), or run the other suites".to_owned(),
+    };
+    built.map(finding).collect()
+}
+
 fn first_line(program: &str, args: &[&str]) -> Result<String, String> {
     match Command::new(program).args(args).output() {
         Ok(output) if output.status.success() => {
@@ -122,24 +135,39 @@ fn rust_components() -> Result<String, String> {
     Ok(format!("{rustfmt}, {clippy}"))
 }
 
-/// Every program is here, or Go is here to build what is missing, or release hosts may have it.
+/// Every program of a cluster is here, or Go is here to build what is missing, or release hosts may have it.
 fn programs(ctx: &Ctx) -> Result<String, String> {
-    let thirdparty = ctx.thirdparty();
-    let mut missing = Vec::new();
-    for name in PROGRAMS {
-        match thirdparty.locate(name) {
-            Ok(Some(_)) => {}
-            Ok(None) => missing.push(name),
-            Err(error) => return Err(error.to_string().replace('\n', "; ")),
-        }
-    }
+    let missing = missing(ctx, &PROGRAMS)?;
     if missing.is_empty() {
         return Ok("all there".to_owned());
     }
-    match first_line("go", &["version"]) {
-        Ok(go) => Ok(format!("{} to be built or downloaded at first use ({go})", missing.join(", "))),
-        Err(error) => Err(format!("{} missing, and {error}", missing.join(", "))),
+    let needs = missing.iter().find_map(|name| ctx.thirdparty().can_build(name).err());
+    needs.map_or_else(
+        || Ok(format!("{} to be built or downloaded at first use", missing.join(", "))),
+        |needs| Err(format!("{} missing, and {needs}", missing.join(", "))),
+    )
+}
+
+/// The same of the programs that a suite tests. Their manifests are read from their modules, which takes Go even when
+/// the programs are there.
+fn programs_of(ctx: &Ctx, suite: &Suite) -> Result<String, String> {
+    let (_, rows) = suites::data(suite).map_err(|failure| failure.to_string())?;
+    let programs: Vec<&str> = rows.programs().collect();
+    if programs.is_empty() {
+        return Ok("tests the cluster itself".to_owned());
     }
+    if let Some(needs) = programs.iter().find_map(|name| ctx.thirdparty().can_build(name).err()) {
+        return Err(needs);
+    }
+    match missing(ctx, &programs)? {
+        missing if missing.is_empty() => Ok("all there".to_owned()),
+        missing => Ok(format!("{} to be built at first use", missing.join(", "))),
+    }
+}
+
+fn missing<'a>(ctx: &Ctx, names: &[&'a str]) -> Result<Vec<&'a str>, String> {
+    let there = ctx.thirdparty().locate_all(names).map_err(|error| error.to_string().replace('\n', "; "))?;
+    Ok(names.iter().copied().filter(|name| !there.contains_key(*name)).collect())
 }
 
 fn writable(path: &Path) -> Result<String, String> {

@@ -127,6 +127,12 @@ pub(crate) fn module(go: &GoPin, modules: &Path, environment: &Environment) -> R
     }
 }
 
+/// Whether there is a `go` that builds from a module.
+pub(crate) fn can_build(go: &GoPin, modules: &Path, environment: &Environment) -> Result<(), GoError> {
+    let go_mod = fs::read_to_string(modules.join(&go.group).join("go.mod")).map_err(GoError::NoModule)?;
+    toolchain(needed(&go_mod), environment).map(drop)
+}
+
 /// The user's `go`, when it is new enough or may fetch one that is.
 fn toolchain(needed: String, environment: &Environment) -> Result<PathBuf, GoError> {
     let Some(go) = environment.on_path("go") else { return Err(GoError::Missing { needed }) };

@@ -233,6 +233,16 @@ impl Thirdparty {
             .map_err(|error| Error::NoModule { pin: pin.to_string(), why: chain(&error) })
     }
 
+    /// Whether Go is here to build a program from its module, and to read the manifests of that; the error is one line.
+    /// A program that is built from none needs no Go.
+    ///
+    /// # Errors
+    /// When there is no Go, it is too old, or nothing is pinned under the name.
+    pub fn can_build(&self, name: &str) -> Result<(), String> {
+        let Some(go) = &self.pin(name).map_err(|error| error.to_string())?.go else { return Ok(()) };
+        go::can_build(go, &self.modules, &self.environment).map_err(|error| chain(&error))
+    }
+
     /// Gets a program in one way into the cache. What is half done when it fails goes with the partial.
     fn get(&self, pin: &Pin, entry: &Entry, recipe: Recipe<'_>) -> Result<Receipt, GetError> {
         let partial = entry.partial()?;

@@ -86,7 +86,8 @@ pub(crate) fn ask(
     let first = lines.clone().next().unwrap_or("(no output)");
     // Some say more than their version, and that first.
     let line = lines.find(|line| line.contains(&pin.expect)).unwrap_or(first);
-    let line = line.trim().replace('\t', " ");
+    // Where a program was built is no part of its version.
+    let line = line.trim().replace('\t', " ").replace(&program.display().to_string(), &pin.name);
     if !status.success() {
         return Err(VersionError::Failed { command: command(), status, line });
     }

@@ -19,9 +19,9 @@ pub(super) fn examine(workers: u32) -> Vec<Finding> {
     let inotify = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap_or_default();
     let fix = docker.as_ref().err().map_or("", |why| docker_fix(why)).to_owned();
     vec![
-        Finding { what: "Docker", found: docker.map(|version| format!("the server is {version}")), fix },
+        Finding { what: "Docker".to_owned(), found: docker.map(|version| format!("the server is {version}")), fix },
         Finding {
-            what: "OCI runtime",
+            what: "OCI runtime".to_owned(),
             found: privileged(&status, runtime.as_deref()),
             fix: "make a wrapper that takes the capability off Docker's default runtime: copy `.ci/oci-runtime` to \
                   /usr/local/bin, put {\"runtimes\": {\"oci-runtime\": {\"path\": \"/usr/local/bin/oci-runtime\"}}, \
@@ -29,7 +29,7 @@ pub(super) fn examine(workers: u32) -> Vec<Finding> {
                 .to_owned(),
         },
         Finding {
-            what: "inotify",
+            what: "inotify".to_owned(),
             found: instances(&inotify, workers + 1),
             fix: "`sudo sysctl fs.inotify.max_user_instances=1024`; kind says success all the same, and nodes do not join"
                 .to_owned(),
@@ -53,10 +53,14 @@ pub(super) fn examine_building() -> Vec<Finding> {
         first("cc", &["--version"], "install gcc or clang, for example `apt-get install gcc libc6-dev`");
     let (go, install_go) = first("go", &["version"], "install Go 1.26 or newer (https://go.dev/dl)");
     vec![
-        Finding { what: "debootstrap", found: debootstrap, fix: install_debootstrap },
-        Finding { what: "root", found: root, fix: "run `sudo --preserve-env cargo xtask node-image` once".to_owned() },
-        Finding { what: "C compiler", found: cc, fix: install_cc },
-        Finding { what: "Go", found: go, fix: install_go },
+        Finding { what: "debootstrap".to_owned(), found: debootstrap, fix: install_debootstrap },
+        Finding {
+            what: "root".to_owned(),
+            found: root,
+            fix: "run `sudo --preserve-env cargo xtask node-image` once".to_owned(),
+        },
+        Finding { what: "C compiler".to_owned(), found: cc, fix: install_cc },
+        Finding { what: "Go".to_owned(), found: go, fix: install_go },
     ]
 }
 
