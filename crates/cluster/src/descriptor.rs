@@ -108,6 +108,9 @@ pub struct ProgramUsed {
     pub sha256: String,
     /// Its path.
     pub path: PathBuf,
+    /// Whether it is another build than the pinned one: of another version, or given by its path.
+    #[serde(default)]
+    pub deviates: bool,
 }
 
 impl From<&thirdparty::Program> for ProgramUsed {
@@ -118,6 +121,7 @@ impl From<&thirdparty::Program> for ProgramUsed {
             source: program.origin.unwrap_or(program.source).to_string(),
             sha256: program.sha256.clone(),
             path: program.path.clone(),
+            deviates: program.deviates || program.source == thirdparty::Source::Explicit,
         }
     }
 }

@@ -135,8 +135,15 @@ impl Kwok {
         self.programs.get(name).map_or_else(|| PathBuf::from(name), |program| program.path.clone())
     }
 
+    /// By which kwokctl decides what flags a component knows.
     fn pinned(&self, name: &str) -> String {
         self.programs.get(name).map_or_else(String::new, |program| program.pinned_version.clone())
+    }
+
+    /// The pin's version, unless the program says that it is of another.
+    fn version(&self, name: &str) -> String {
+        let other = self.programs.get(name).filter(|program| program.deviates);
+        other.map_or_else(|| self.pinned(name), |program| program.version.clone())
     }
 
     fn describe(&self, name: &str, directory: &Path) -> Result<Descriptor> {
@@ -149,7 +156,7 @@ impl Kwok {
             kubeconfig: kubeconfig(directory),
             apiserver: apiserver.trim_end_matches("/metrics").to_owned(),
             capabilities: ["simulated-nodes", "component-processes", "etcd-metrics"].map(str::to_owned).into(),
-            versions: versions.iter().map(|(system, program)| ((*system).to_owned(), self.pinned(program))).collect(),
+            versions: versions.iter().map(|(system, program)| ((*system).to_owned(), self.version(program))).collect(),
             settings: Some(SettingsUsed::Kwok(self.settings.clone())),
             programs: programs.collect(),
             components,

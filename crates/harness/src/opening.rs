@@ -65,5 +65,8 @@ fn deviations(row: &Row, descriptor: &Descriptor) -> Vec<String> {
         true => of_others.map(str::to_owned).into(),
         false => row.deviations_of_our_clusters.clone(),
     };
-    [row.deviations.clone(), of_provider].concat()
+    let given = descriptor.programs.iter().filter(|program| program.deviates);
+    let given = given
+        .map(|program| format!("{} is not the pinned build: {} ({})", program.name, program.version, program.source));
+    [row.deviations.clone(), of_provider, given.collect()].concat()
 }
