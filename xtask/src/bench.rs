@@ -5,6 +5,8 @@ mod fixture;
 mod kperf;
 mod paired;
 
+pub(crate) use fixture::sweep;
+
 use crate::cli::{BenchArgs, BenchOf};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};

@@ -61,6 +61,7 @@ pub(crate) async fn gc(ctx: &Ctx, shell: &Shell) -> Result<Swept, Failure> {
         swept.files += thirdparty::sweep_partials(&ctx.cache)?.len();
         swept.files += temporary_files(&ctx.results());
     }
+    swept.files += crate::bench::sweep(ctx, shell);
     swept.add(ctx.fixtures().gc(shell, &say).await?);
     Ok(swept)
 }

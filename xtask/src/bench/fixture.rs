@@ -6,8 +6,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cluster::{Descriptor, Fixtures, NodeShape, PROGRAMS, Shell, connect, create_nodes, node};
+use cluster::{Fixtures, NodeShape, PROGRAMS, Process, Shell, State, create_nodes, node};
 use harness::{Change, Object, Sink, Watch, WatchSpec};
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
 use measure::Seen;
 
 use super::paired::{self, Figure, Limit, Side};
@@ -37,7 +40,6 @@ pub(super) async fn measure(ctx: &Ctx, pairs: u32) -> Result<Vec<Figure>, Failur
                 up.ours.push(xtask_up(&state)?);
                 adopt.ours.extend([xtask_up(&state)?, xtask_up(&state)?, xtask_up(&state)?]);
                 let fixtures = Fixtures::new(&state);
-                ready.ours.push(nodes_of_ours(&fixtures.descriptor("default")?).await?);
                 fixtures.down("default", true, &Shell::real())?;
             } else {
                 // The same configuration as `cluster up` gives to kwokctl.
@@ -61,7 +63,15 @@ pub(super) async fn measure(ctx: &Ctx, pairs: u32) -> Result<Vec<Figure>, Failur
                     "120s",
                 ];
                 up.theirs.push(timed(kwokctl, &create, &workdir)?);
-                ready.theirs.push(nodes_of_kwokctl(kwokctl, &kubeconfig, &workdir).await?);
+                let client = cluster::connect_to(Path::new(&kubeconfig)).await?;
+                // Both on one cluster, and none of the other's nodes there.
+                for side in paired::order(pair) {
+                    match side {
+                        Side::Ours => ready.ours.push(nodes_of_ours(&client).await?),
+                        Side::Theirs => ready.theirs.push(nodes_of_kwokctl(&client, kwokctl, &workdir).await?),
+                    }
+                    remove_nodes(&client).await?;
+                }
                 timed(kwokctl, &["delete", "cluster", "--name", "bench"], &workdir)?;
             }
         }
@@ -69,13 +79,34 @@ pub(super) async fn measure(ctx: &Ctx, pairs: u32) -> Result<Vec<Figure>, Failur
     Ok(vec![up, adopt, ready])
 }
 
-/// A directory that goes away with its clusters.
+/// A directory that goes away with its clusters; those of a bench that was killed go with `gc`.
 pub(super) struct Scratch(std::path::PathBuf);
+
+/// Who made a scratch directory.
+const OWNER: &str = "owner.json";
+
+/// Removes the directories, and ends the clusters, of benches that were killed; returns how many there were.
+pub(crate) fn sweep(ctx: &Ctx, shell: &Shell) -> usize {
+    let entries = std::fs::read_dir(&ctx.state).into_iter().flatten().flatten();
+    let mut swept = 0;
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("bench-")) {
+        let owner = std::fs::read(entry.path().join(OWNER)).ok();
+        let owner: Option<Process> = owner.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let alive = owner.is_some_and(|owner| owner.state() != State::Dead);
+        if !alive && shell.doing(format!("remove {}, which a killed bench left", entry.path().display())) {
+            drop(Scratch(entry.path()));
+            swept += 1;
+        }
+    }
+    swept
+}
 
 impl Scratch {
     pub(super) fn new(ctx: &Ctx) -> Result<Self, Failure> {
         let path = ctx.state.join(format!("bench-{}", std::process::id()));
         Shell::real().make_dir(&path)?;
+        let owner = serde_json::to_vec(&Process::this()).unwrap_or_default();
+        Shell::real().write(&path.join(OWNER), &owner)?;
         Ok(Self(path))
     }
 
@@ -145,15 +176,13 @@ impl Sink for Ready {
     fn listed(&mut self, _: &[String], _: Duration) {}
 }
 
-async fn nodes_of_ours(descriptor: &Descriptor) -> Result<f64, Failure> {
-    let client = connect(descriptor).await?;
+async fn nodes_of_ours(client: &kube::Client) -> Result<f64, Failure> {
     let nodes = (0..NODES).map(|i| node(&format!("bench-{i}"), &NodeShape::default(), &[], &[]));
-    let create = async { create_nodes(&client, nodes, |_| {}).await.map(drop).map_err(Failure::from) };
-    rate(&client, create).await
+    let create = async { create_nodes(client, nodes, |_| {}).await.map(drop).map_err(Failure::from) };
+    rate(client, create).await
 }
 
-async fn nodes_of_kwokctl(kwokctl: &Path, kubeconfig: &str, workdir: &str) -> Result<f64, Failure> {
-    let config = kube_client(kubeconfig).await?;
+async fn nodes_of_kwokctl(client: &kube::Client, kwokctl: &Path, workdir: &str) -> Result<f64, Failure> {
     let scale = async {
         let (kwokctl, workdir) = (kwokctl.to_owned(), workdir.to_owned());
         let replicas = NODES.to_string();
@@ -163,11 +192,22 @@ async fn nodes_of_kwokctl(kwokctl: &Path, kubeconfig: &str, workdir: &str) -> Re
             .map_err(|error| Failure::environment(error.to_string()))?
             .map(drop)
     };
-    rate(&config, scale).await
+    rate(client, scale).await
 }
 
-async fn kube_client(kubeconfig: &str) -> Result<kube::Client, Failure> {
-    Ok(cluster::connect_to(Path::new(kubeconfig)).await?)
+/// Removes all nodes, and waits until they are gone.
+async fn remove_nodes(client: &kube::Client) -> Result<(), Failure> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let failed = |error: kube::Error| Failure::environment(format!("cannot remove the nodes: {error}"));
+    nodes.delete_collection(&DeleteParams::default(), &ListParams::default()).await.map_err(failed)?;
+    let started = Instant::now();
+    while !nodes.list_metadata(&ListParams::default().limit(1)).await.map_err(failed)?.items.is_empty() {
+        if started.elapsed() > PATIENCE {
+            return Err(Failure::environment("nodes are still there 5 minutes after they were deleted"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 /// Nodes Ready per second from the start of `create` until the last of them.
