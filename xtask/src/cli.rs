@@ -58,9 +58,15 @@ pub(crate) enum Verb {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask tools list                     each pinned program, its version and where it came from
+  cargo xtask tools ensure                   get all of them now: tens of minutes where they are built
+  cargo xtask tools ensure etcd kwok --verify")]
 pub(crate) struct ToolsArgs {
+    /// What to do; without it, `list`.
     #[command(subcommand)]
-    pub(crate) verb: ToolsVerb,
+    pub(crate) verb: Option<ToolsVerb>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -114,8 +120,11 @@ pub(crate) enum FixtureVerb {
     /// Get programs of a system under test, and tell nextest where they and their manifests are.
     Programs {
         /// Their names in `tools list`.
-        #[arg(required = true)]
+        #[arg(required_unless_present = "suite")]
         names: Vec<String>,
+        /// Those that this suite tests.
+        #[arg(long, conflicts_with = "names")]
+        suite: Option<String>,
     },
 }
 
@@ -279,6 +288,8 @@ Examples:
   cargo xtask gate kperf --component kube-scheduler --base v1.36.2 --head ./kube-scheduler --pairs 5
   cargo xtask gate kperf --base pinned --head 'pinned+cpu:*=1.3'     does the gate see a system that is 1.3 x slower?
   cargo xtask gate kperf --component kubedyno --base origin/main --head HEAD
+  cargo xtask gate spiderpool --component spiderpool-agent --head ./spiderpool-agent
+  cargo xtask gate kamaji --component kamaji --head ./kamaji
 
 An arm is BUILD or BUILD+SLOWDOWN. BUILD: `pinned`, a path, or a version that a release host has. SLOWDOWN:
 cpu:COMPONENT=FACTOR, network=DURATION, stage=DURATION, writes=SHARE.
@@ -293,8 +304,8 @@ pub(crate) struct GateArgs {
     /// The build that is judged.
     #[arg(long, value_name = "ARM")]
     pub(crate) head: String,
-    /// Which program the builds are of: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok; `kubedyno`
-    /// for revisions of this repository, whose own rows run.
+    /// Which program the builds are of: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, or one of the
+    /// suite's own (`cargo xtask tools list`); `kubedyno` for revisions of this repository, whose own rows run.
     #[arg(long, default_value = "kube-apiserver")]
     pub(crate) component: String,
     /// Pairs of runs, after one round that is thrown away.
@@ -314,7 +325,7 @@ pub(crate) struct GateArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask power kperf                  seconds, from the committed pool
+  cargo xtask power kperf                  seconds, from the pool in fixtures/power, once there is one
   cargo xtask power kperf --collect        measure the pool anew on this machine: an hour or two on an idle one
   cargo xtask power kperf --real 3         run real gates as well, six of them, minutes each
 
@@ -346,6 +357,11 @@ pub(crate) struct PowerArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask test                           what CI runs: most of an hour, nothing else may load the machine
+  cargo xtask test --no-cluster              format, lints, unit and golden tests
+  cargo xtask test --nightly                 and everything that takes hours")]
 pub(crate) struct TestArgs {
     /// Only the checks that need no cluster: seconds instead of minutes.
     #[arg(long)]
@@ -356,6 +372,12 @@ pub(crate) struct TestArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask bench                          clusters and nodes, beside kwokctl: 5 pairs in about 4 minutes
+  cargo xtask bench kperf --pairs 3          our kperf beside Azure/kperf
+
+Exit code 10 when a figure misses its limit.")]
 pub(crate) struct BenchArgs {
     /// What is measured.
     #[arg(value_enum, default_value_t = BenchOf::Fixture)]

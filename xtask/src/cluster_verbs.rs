@@ -1,5 +1,6 @@
 //! `cargo xtask cluster`: up, down, list, status, gc, fault, logs.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use cluster::{
@@ -8,6 +9,7 @@ use cluster::{
 };
 use comfy_table::{Table, presets};
 use measure::human;
+use serde_json::json;
 
 use crate::cli::{ClusterArgs, ClusterVerb, ProviderName};
 use crate::ctx::{Ctx, print, print_json, say};
@@ -42,12 +44,16 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
             let source = source(ctx, provider, nodes, range, dry_run)?;
             up(ctx, source.as_ref(), &UpRequest { name, nodes: simulated, shape }, dry_run, json).await
         }
-        ClusterVerb::Down { name, force, dry_run } => {
+        ClusterVerb::Down { name, force, dry_run, json } => {
             let shell = shell(dry_run);
-            let line = match fixtures.down(&name, force, &shell)? {
-                Down::Ended => format!("cluster `{name}` is down"),
-                Down::Forgotten => format!("cluster `{name}` is forgotten; it goes on"),
+            let (became, line) = match fixtures.down(&name, force, &shell)? {
+                Down::Ended => ("ended", format!("cluster `{name}` is down")),
+                Down::Forgotten => ("forgotten", format!("cluster `{name}` is forgotten; it goes on")),
             };
+            if json && !dry_run {
+                print_json(&json!({ became: name }));
+                return Ok(Exit::Ok);
+            }
             done(&shell, &line)
         }
         ClusterVerb::List { json } => list(&fixtures, json).await,
@@ -78,7 +84,7 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
             done(&shell, &line).map(|_| exit)
         }
         ClusterVerb::Fault { name, fault } => fault::fault(&fixtures, &name, fault).await,
-        ClusterVerb::Logs { name, component, tail } => logs(&fixtures, &name, component.as_deref(), tail),
+        ClusterVerb::Logs { name, component, tail, json } => logs(&fixtures, &name, component.as_deref(), tail, json),
     }
 }
 
@@ -167,15 +173,19 @@ fn dry_provider(ctx: &Ctx) -> Result<Kwok, Failure> {
 
 async fn list(fixtures: &Fixtures, json: bool) -> Result<Exit, Failure> {
     let mut statuses = Vec::new();
+    let mut exit = Exit::Ok;
     for name in fixtures.names() {
         match fixtures.status(&name).await {
             Ok(status) => statuses.push(status),
-            Err(error) => say(&format!("`{name}`: {error}")),
+            Err(error) => {
+                say(&format!("`{name}`: {error}"));
+                exit = Exit::Environment;
+            }
         }
     }
     if json {
         print_json(&statuses);
-        return Ok(Exit::Ok);
+        return Ok(exit);
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["NAME", "PROVIDER", "STATE", "APISERVER", "MEMORY", "IN USE BY"]);
@@ -191,12 +201,12 @@ async fn list(fixtures: &Fixtures, json: bool) -> Result<Exit, Failure> {
             status.holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         ]);
     }
-    if statuses.is_empty() {
-        say("no cluster; `cargo xtask cluster up` makes one");
-    } else {
+    if !statuses.is_empty() {
         print(&table.trim_fmt());
+    } else if exit == Exit::Ok {
+        say("no cluster; `cargo xtask cluster up` makes one");
     }
-    Ok(Exit::Ok)
+    Ok(exit)
 }
 
 fn status_text(status: &Status) -> String {
@@ -240,7 +250,7 @@ fn status_text(status: &Status) -> String {
     lines.join("\n")
 }
 
-fn logs(fixtures: &Fixtures, name: &str, component: Option<&str>, tail: usize) -> Result<Exit, Failure> {
+fn logs(fixtures: &Fixtures, name: &str, component: Option<&str>, tail: usize, json: bool) -> Result<Exit, Failure> {
     let descriptor = fixtures.descriptor(name)?;
     if descriptor.is_existing() {
         return Err(Failure::usage(format!("`{name}` is a cluster of others: its logs are where its components run")));
@@ -248,13 +258,21 @@ fn logs(fixtures: &Fixtures, name: &str, component: Option<&str>, tail: usize) -
     if let Some(wanted) = component {
         descriptor.require(wanted)?;
     }
+    let mut lines = BTreeMap::new();
     for component in descriptor.components.iter().filter(|found| component.is_none_or(|wanted| wanted == found.name)) {
         let (place, text) = match descriptor.provider.as_str() {
             "kind" => (component.name.clone(), container_logs(&fixtures.directory(name), &component.name, tail)?),
             _ => (component.log.display().to_string(), end_of_log(component, tail)?),
         };
+        if json {
+            lines.insert(component.name.clone(), text.lines().map(str::to_owned).collect::<Vec<_>>());
+            continue;
+        }
         print(&format!("==> {place} <=="));
         print(&text);
+    }
+    if json {
+        print_json(&lines);
     }
     Ok(Exit::Ok)
 }

@@ -13,6 +13,7 @@ use crate::cluster_verbs::source;
 use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
 use crate::kind;
+use crate::suites;
 
 /// Variable with the name of the cluster that a run uses.
 pub(crate) const CLUSTER: &str = "KUBEDYNO_CLUSTER";
@@ -26,7 +27,15 @@ pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failu
         FixtureVerb::Ensure { provider, name, service_range } => {
             ensure(ctx, *provider, name.as_ref(), service_range.clone()).await?;
         }
-        FixtureVerb::Programs { names } => programs(ctx, names)?,
+        FixtureVerb::Programs { names, suite: None } => programs(ctx, names)?,
+        FixtureVerb::Programs { suite: Some(suite), .. } => {
+            let rows = suites::select(ctx, std::slice::from_ref(suite))?
+                .iter()
+                .map(suites::data)
+                .collect::<Result<Vec<_>, _>>()?;
+            let names: Vec<String> = rows.iter().flat_map(|(_, rows)| rows.programs().map(str::to_owned)).collect();
+            programs(ctx, &names)?;
+        }
     }
     Ok(Exit::Ok)
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask report`: a run shown again, from its files only.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use measure::Verdict;
 use record::{Run, RunDir, details, gather, html_page, pictures_of_page, rows_table, summary_markdown};
@@ -10,7 +10,7 @@ use crate::ctx::{Ctx, print, print_json, say, width};
 use crate::exit::{Exit, Failure};
 
 pub(crate) fn report(ctx: &Ctx, args: &ReportArgs) -> Result<Exit, Failure> {
-    let run_dir = RunDir::at(locate(ctx, args.run.as_deref()));
+    let run_dir = RunDir::at(locate(&ctx.results(), args.run.as_deref()));
     if args.format == Format::Html {
         print(&write_page(&run_dir)?.display().to_string());
     }
@@ -58,10 +58,11 @@ pub(crate) fn write_page(run_dir: &RunDir) -> Result<PathBuf, Failure> {
     Ok(run_dir.path().join(run_dir.write_file("index.html", page.as_bytes())?))
 }
 
-pub(crate) fn locate(ctx: &Ctx, run: Option<&str>) -> PathBuf {
+/// The directory of a run: its path, or its name in `results`; the newest there when none is named.
+pub(crate) fn locate(results: &Path, run: Option<&str>) -> PathBuf {
     match run {
-        None => ctx.results().join("latest"),
+        None => results.join("latest"),
         Some(run) if PathBuf::from(run).is_dir() => PathBuf::from(run),
-        Some(run) => ctx.results().join(run),
+        Some(run) => results.join(run),
     }
 }

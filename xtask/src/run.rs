@@ -39,12 +39,15 @@ pub(crate) async fn run(ctx: &Ctx, mut args: RunArgs) -> Result<Exit, Failure> {
     let sets = sets(&args.sets, &parameters)?;
     real_nodes::check(args, &suites)?;
     let command: Vec<String> = std::env::args().skip(1).collect();
-    let resumed = args.resume.as_ref().map(|name| Resumed::find(ctx, name, &command)).transpose()?;
+    let resumed =
+        args.resume.as_ref().map(|name| Resumed::find(ctx, &results(ctx, args), name, &command)).transpose()?;
     let (run_id, run_dir) = match &resumed {
         Some(resumed) => (resumed.run.run_id.clone(), resumed.run_dir.clone()),
         None => new_run(ctx, args),
     };
-    run_dir.check_writable()?;
+    run_dir.check_writable().map_err(|error| {
+        Failure::environment(format!("{error}; make it writable, or name another directory with --out"))
+    })?;
     ctx.check_writable()?;
     let mut guest = match args.provider {
         Some(RunProvider::Existing) => Some(Guest::arrive(ctx, args).await?),
@@ -82,7 +85,7 @@ pub(crate) async fn run(ctx: &Ctx, mut args: RunArgs) -> Result<Exit, Failure> {
     let what = format!("cargo xtask {}", command.join(" "));
     let _lock = one_run_at_a_time(ctx, &run_id, &what)?;
     let mut card = RunCard { run_id, results: run_dir.path().to_owned(), command: Process::this(), nextest: None };
-    card.write(ctx)?;
+    programs(ctx, &suites, &parameters, &rows)?;
     let fixture = match &mut guest {
         Some(guest) => guest.settle(ctx, &card.run_id, &needy).await?,
         None => {
@@ -110,6 +113,8 @@ pub(crate) async fn run(ctx: &Ctx, mut args: RunArgs) -> Result<Exit, Failure> {
             Run { started_at: began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), ..run }
         }
     };
+    // From now on there is something that a killed run leaves.
+    card.write(ctx)?;
     run_dir.mark_latest()?;
     run.not_selected =
         cannot_run.iter().map(|(row, needs)| format!("{} {}: needs {needs}", row.suite, row.test)).collect();
@@ -206,10 +211,15 @@ fn new_junit(directory: &Path) -> PathBuf {
     names.find(|name| !name.exists()).unwrap_or_default()
 }
 
+/// The directory with a directory for each run.
+fn results(ctx: &Ctx, args: &RunArgs) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| ctx.results())
+}
+
 /// The id and the directory of a run that begins now.
 fn new_run(ctx: &Ctx, args: &RunArgs) -> (String, RunDir) {
     let id = new_run_id();
-    let path = args.out.clone().unwrap_or_else(|| ctx.results()).join(&id);
+    let path = results(ctx, args).join(&id);
     (id, RunDir::at(std::path::absolute(&path).unwrap_or(path)))
 }
 
@@ -246,6 +256,14 @@ fn fixture_of(args: &RunArgs) -> &'static str {
         (Some(RunProvider::Kind), _) | (None, ProviderName::Kind) => "kind",
         _ => "kwok",
     }
+}
+
+/// Gets what the rows' suites test, here, where its progress is seen: nextest's setup scripts write to a file.
+fn programs(ctx: &Ctx, suites: &[Suite], parameters: &[Rows], rows: &[Expected]) -> Result<(), Failure> {
+    let selected = suites.iter().zip(parameters).filter(|(suite, _)| rows.iter().any(|row| row.suite == suite.package));
+    let names: Vec<&str> = selected.flat_map(|(_, rows)| rows.programs()).collect();
+    ctx.thirdparty().ensure_all(&names)?;
+    Ok(())
 }
 
 /// Each row with what it needs of a cluster of others.
@@ -306,7 +324,10 @@ fn cost(parameters: &[Rows], names: &[&str]) -> String {
         names.iter().filter_map(|name| parameters.iter().find_map(|rows| rows.cost(name))).collect();
     let minutes: f64 = costs.iter().map(|cost| cost.minutes).sum();
     let disk_mib = costs.iter().map(|cost| cost.disk_mib).max().unwrap_or(0);
-    let time = human(Duration::from_secs_f64(minutes * 60.0));
+    let time = match minutes.ceil() as u64 {
+        0 | 1 => "a minute".to_owned(),
+        n => format!("{n} minutes"),
+    };
     let untimed = names.len() - costs.len();
     let more =
         if untimed > 0 { format!(", and what {untimed} of them take that were never timed") } else { String::new() };

@@ -8,7 +8,7 @@ use crate::ctx::{Ctx, print, print_json};
 use crate::exit::{Exit, Failure};
 
 pub(crate) fn tools(ctx: &Ctx, args: &ToolsArgs) -> Result<Exit, Failure> {
-    match &args.verb {
+    match args.verb.as_ref().unwrap_or(&ToolsVerb::List { json: false }) {
         ToolsVerb::Ensure { names, verify } => {
             let names: Vec<&str> = match names.as_slice() {
                 [] => pins().iter().map(|pin| pin.name.as_str()).collect(),

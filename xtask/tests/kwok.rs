@@ -140,7 +140,7 @@ fn a_cluster_in_use_is_not_ended() {
     let refused = machine.xtask(&["cluster", "down"]);
     assert_eq!(refused.status.code(), Some(3));
     let said = text(&refused);
-    assert!(said.contains("is in use by a_row (pid ") && said.contains("or use --force"), "{said}");
+    assert!(said.contains("is in use by a_row (pid ") && said.contains("cluster down --force"), "{said}");
     assert!(machine.ok(&["cluster", "gc"]).contains("`default` is in use: left alone"));
     drop(lease);
     machine.ok(&["cluster", "down"]);

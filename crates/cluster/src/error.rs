@@ -175,7 +175,9 @@ pub enum Error {
     #[error("{0}")]
     Failed(String),
     /// Somebody holds a lease.
-    #[error("cluster `{name}` is in use by {holder}; wait for it, or use --force")]
+    #[error(
+        "cluster `{name}` is in use by {holder}; wait for it, or end the cluster with `cargo xtask cluster down --force`"
+    )]
     InUse {
         /// Its name.
         name: String,

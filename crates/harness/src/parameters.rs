@@ -8,11 +8,13 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// The rows of a `parameters.toml`: `[row.NAME]` tables, what each takes in `[cost.NAME]`, in `[needs.NAME]` what it needs of
-/// a cluster of others, and in `[absent.NAME]` what it needs that is nowhere to be had.
+/// The rows of a `parameters.toml`: `programs`, what the suite tests; `[row.NAME]` tables, what each takes in `[cost.NAME]`,
+/// in `[needs.NAME]` what it needs of a cluster of others, and in `[absent.NAME]` what it needs that is nowhere to be had.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rows {
+    #[serde(default)]
+    programs: Vec<String>,
     #[serde(rename = "row")]
     rows: BTreeMap<String, toml::Table>,
     #[serde(default, rename = "cost")]
@@ -57,6 +59,11 @@ impl Rows {
     /// When it is no such file, with the line.
     pub fn parse(file: &str, text: &str) -> Result<Self, BudgetError> {
         toml::from_str(text).map_err(|error| BudgetError::from_toml(file, text, &error))
+    }
+
+    /// The programs of the system under test, by their names in `tools list`.
+    pub fn programs(&self) -> impl Iterator<Item = &str> {
+        self.programs.iter().map(String::as_str)
     }
 
     /// The names of the rows.
@@ -150,6 +157,7 @@ fn override_parameter(old: &toml::Value, text: &str) -> Result<toml::Value, Stri
     match old {
         // All of them are counts.
         toml::Value::Integer(_) => match text.parse() {
+            Ok(count) if count > i64::from(u32::MAX) => Err(format!("`{text}` is more than {}", u32::MAX)),
             Ok(count) if count >= 0 => Ok(toml::Value::Integer(count)),
             Ok(_) => Err(format!("`{text}` is below zero")),
             Err(_) => Err(wrong("whole number")),

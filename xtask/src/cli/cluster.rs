@@ -57,6 +57,9 @@ pub(crate) enum ClusterVerb {
         /// Print the transcript and do nothing.
         #[arg(long)]
         dry_run: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// List the clusters of this machine.
     List {
@@ -117,6 +120,9 @@ pub(crate) enum ClusterVerb {
         /// Lines of each.
         #[arg(long, default_value_t = 50)]
         tail: usize,
+        /// As JSON: an object with the lines of each.
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -1,5 +1,7 @@
 //! `--resume`: a run that was killed or interrupted goes on. What it has measured is kept.
 
+use std::path::Path;
+
 use record::{Expected, Fingerprint, Run, RunDir, State, gather};
 
 use crate::ctx::Ctx;
@@ -14,9 +16,9 @@ pub(crate) struct Resumed {
 }
 
 impl Resumed {
-    /// The run called `name`, which has to have been asked for by the same words, on this machine, at this revision.
-    pub(crate) fn find(ctx: &Ctx, name: &str, words: &[String]) -> Result<Self, Failure> {
-        let path = locate(ctx, Some(name));
+    /// The run called `name` in `results`, which has to have been asked for by the same words, on this machine, at this revision.
+    pub(crate) fn find(ctx: &Ctx, results: &Path, name: &str, words: &[String]) -> Result<Self, Failure> {
+        let path = locate(results, Some(name));
         // `latest` would soon be another one.
         let run_dir = RunDir::at(path.canonicalize().unwrap_or(path));
         let run = gather(&run_dir)?;
