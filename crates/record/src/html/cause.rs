@@ -62,6 +62,9 @@ pub(crate) fn causes(trial: &Trial, cpus: usize, components: Option<&Components>
         }
         None => say("missing", "No object is missing in this phase.".to_owned()),
     }
+    if let Some((stage, ms)) = longest(phase) {
+        say("stage", format!("{stage} took longest: {} at the median.", seconds(ms / 1e3)));
+    }
     let slowest = phase.slowest.iter().take(NAMED);
     let slowest: Vec<String> = slowest.map(|slow| format!("{} {}", slow.name, seconds(slow.took_ms / 1e3))).collect();
     if !slowest.is_empty() {
@@ -77,6 +80,20 @@ pub(crate) fn causes(trial: &Trial, cpus: usize, components: Option<&Components>
         say("note", format!("{note}."));
     }
     causes
+}
+
+/// The stage of a phase that took longest, and its median in milliseconds. One that spans others only repeats them.
+fn longest(phase: &PhaseRecord) -> Option<(&str, f64)> {
+    let stages = phase.stages.iter().filter_map(|(stage, times)| Some((stage.split_once(" -> ")?, times.p50_ms?)));
+    let stages: Vec<_> = stages.collect();
+    let spans = |(from, to): (&str, &str)| {
+        stages.iter().any(|((f, t), _)| *f == from && *t != to)
+            && stages.iter().any(|((f, t), _)| *f != from && *t == to)
+    };
+    let parts = stages.iter().filter(|(ends, _)| !spans(*ends));
+    let ((from, to), ms) = parts.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    let name = phase.stages.keys().find(|name| name.split_once(" -> ") == Some((*from, *to)))?;
+    Some((name, *ms))
 }
 
 /// Budgets that are no pass, those that a slowdown missed first.

@@ -68,12 +68,12 @@ impl Row {
     /// The row of `source`, with the series that lie in `directory`.
     pub(crate) fn new(source: &Source, id: String, directory: &RunDir, run: &Run, clusters: &mut Clusters) -> Self {
         let summary = source.summary(&run.profile);
-        let mut row = Self::of_summary(&summary, id);
+        let mut row = Self::of_summary(&summary, id, &run.command);
         row.problems.extend(source.problem().map(str::to_owned));
         match source.trial() {
             Some(trial) => Self {
                 cluster: Some(clusters.number(trial)),
-                repeat: setup::repeat(&summary, &trial.overridden),
+                repeat: setup::repeat(&summary, &trial.overridden, &run.command),
                 ..row.with_record(trial, directory, run)
             },
             None => row,
@@ -91,7 +91,7 @@ impl Row {
         name.strip_prefix(&format!("{}.{}.", self.suite, self.test)).unwrap_or(name)
     }
 
-    fn of_summary(summary: &TrialSummary, id: String) -> Self {
+    fn of_summary(summary: &TrialSummary, id: String, command: &[String]) -> Self {
         Self {
             open: false,
             id,
@@ -115,7 +115,7 @@ impl Row {
             cluster: None,
             versions: String::new(),
             files: Vec::new(),
-            repeat: setup::repeat(summary, &BTreeMap::new()),
+            repeat: setup::repeat(summary, &BTreeMap::new(), command),
         }
     }
 

@@ -148,8 +148,9 @@ pub(crate) fn fingerprint(machine: &Fingerprint) -> Table {
     Table::of_pairs("Machine", pairs.map(|(name, value)| (name.to_owned(), value)))
 }
 
-/// The command that runs the row again, for a shell.
-pub(crate) fn repeat(row: &TrialSummary, overridden: &BTreeMap<String, Value>) -> String {
+/// The command that runs the row again, for a shell. What the run's own `command` said of somebody's cluster is in it:
+/// which one, and what may be done there.
+pub(crate) fn repeat(row: &TrialSummary, overridden: &BTreeMap<String, Value>, command: &[String]) -> String {
     let TrialSummary { suite, test, profile, provider, .. } = row;
     let suite = suite.strip_suffix("-suite").unwrap_or(suite);
     let mut words =
@@ -158,6 +159,9 @@ pub(crate) fn repeat(row: &TrialSummary, overridden: &BTreeMap<String, Value>) -
     if !["", "kwok"].contains(&provider.as_str()) {
         words.extend(["--provider".to_owned(), quoted(provider)]);
     }
+    if provider == "existing" {
+        words.extend(of_access(command).into_iter().map(|word| quoted(word)));
+    }
     if !profile.is_empty() {
         words.extend(["--profile".to_owned(), quoted(profile)]);
     }
@@ -165,6 +169,16 @@ pub(crate) fn repeat(row: &TrialSummary, overridden: &BTreeMap<String, Value>) -
         words.extend(["--set".to_owned(), quoted(&format!("{key}={}", plain(value)))]);
     }
     words.join(" ")
+}
+
+/// The flags of a command that name a cluster and give leave on it, with their values.
+fn of_access(command: &[String]) -> Vec<&String> {
+    const WITH_VALUE: [&str; 2] = ["--context", "--kubeconfig"];
+    let joined = |word: &str| WITH_VALUE.iter().any(|flag| word.starts_with(&format!("{flag}=")));
+    let flag = |word: &str| WITH_VALUE.contains(&word) || ["--allow-nodes", "--allow-load"].contains(&word);
+    let value = |i: usize| i > 0 && WITH_VALUE.contains(&command[i - 1].as_str());
+    let wanted = command.iter().enumerate().filter(|(i, word)| flag(word) || joined(word) || value(*i));
+    wanted.map(|(_, word)| word).collect()
 }
 
 /// A word of a shell's command line.
@@ -195,10 +209,13 @@ mod tests {
         let row = Expected { suite: "kperf-suite".to_owned(), test: "nodepool_smoke".to_owned() };
         let row = Source::NeverBegan(row).summary("default");
         assert_eq!(
-            repeat(&row, &overridden),
+            repeat(&row, &overridden, &[]),
             r"cargo xtask run kperf --filter 'test(nodepool_smoke)' --profile default --set 'image=it'\''s' --set nodes=50"
         );
         let strangers = TrialSummary { provider: "existing".to_owned(), ..row };
-        assert!(repeat(&strangers, &overridden).contains(" --provider existing --profile"));
+        let command = "cargo xtask run kperf --provider existing --context lab --allow-nodes --set nodes=5";
+        let command: Vec<String> = command.split(' ').map(str::to_owned).collect();
+        let again = repeat(&strangers, &overridden, &command);
+        assert!(again.contains(" --provider existing --context lab --allow-nodes --profile"), "{again}");
     }
 }
