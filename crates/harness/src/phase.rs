@@ -171,10 +171,13 @@ pub(crate) fn record(spec: &PhaseSpec, end: &End, before: &Before, after: &After
         let (_, was) = before.usage.get(name).filter(|(same, _)| same == process)?;
         Some((name.clone(), ComponentUse { cpu_s: usage.cpu_s - was.cpu_s, rss_bytes: usage.rss_bytes }))
     });
+    // What never came to its end has not recovered, however much moved after the fault.
+    let complete = matches!(end, End::Complete { .. });
+    let recovery = |at| complete.then(|| standstill::recovery(&moves, at)).flatten();
     let faults = after.faults.iter().map(|fault| FaultRecord {
         what: fault.what.clone(),
         at_s: fault.at.as_secs_f64(),
-        recovered_after_s: standstill::recovery(&moves, fault.at).map(|took| took.as_secs_f64()),
+        recovered_after_s: recovery(fault.at).map(|took| took.as_secs_f64()),
     });
     let gap = spec.gap.map(|(from, to)| {
         let between = format!("{} -> {}", ledger.stages()[from], ledger.stages()[to]);

@@ -72,6 +72,7 @@ fn recovered_or_stranded(record: &Trial, phase: &str) {
     let account = format!("stalled at {}/{objects} after", objects - last.unaccounted);
     assert!(last.end.starts_with(&account), "{account}: {last:?}");
     assert!(!last.missing.is_empty());
+    assert!(last.faults.iter().all(|fault| fault.recovered_after_s.is_none()), "nothing recovered: {last:?}");
 }
 
 #[rstest]
