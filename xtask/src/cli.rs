@@ -337,7 +337,7 @@ pub(crate) struct PowerArgs {
     #[arg(long)]
     pub(crate) collect: bool,
     /// Repeats of each arm.
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(20..=1000))]
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(40..=1000))]
     pub(crate) repeats: u32,
     /// Repeats the order of an earlier pool.
     #[arg(long)]

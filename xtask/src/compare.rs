@@ -27,7 +27,7 @@ pub(crate) fn compare_runs(ctx: &Ctx, args: &CompareArgs) -> Result<Exit, Failur
     let verdict = verdict(&comparison);
     Ok(match verdict {
         // Without `--gate` an answer is an answer, whichever it is.
-        Exit::BudgetFailed | Exit::NotMeasured if !args.gate && judged(&comparison) => Exit::Ok,
+        Exit::BudgetFailed | Exit::NotMeasured if !args.gate && comparison.is_judged() => Exit::Ok,
         verdict => verdict,
     })
 }
@@ -72,11 +72,6 @@ pub(crate) fn step_summary(markdown: &str) -> Result<(), Failure> {
     let appended = std::fs::File::options().append(true).create(true).open(&step);
     let appended = appended.and_then(|mut file| std::io::Write::write_all(&mut file, markdown.as_bytes()));
     appended.map_err(|error| Failure::environment(format!("cannot write {}: {error}", Path::new(&step).display())))
-}
-
-/// Whether every row could be judged, whatever the answer.
-pub(crate) fn judged(comparison: &Comparison) -> bool {
-    comparison.rows.iter().all(|row| row.gate().is_some())
 }
 
 fn locate(ctx: &Ctx, path: &Path) -> PathBuf {

@@ -6,13 +6,13 @@ pub(crate) mod series;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use measure::arms::Schedule;
+use measure::arms::{Round, Schedule};
 use measure::gate::Rule;
 use record::{Arm, Comparison, Expected, RunDir, compare, comparison_markdown, new_run_id};
 use serde::Serialize;
 
 use crate::cli::GateArgs;
-use crate::compare::{budgets, judged, show, step_summary, verdict, write_pictures};
+use crate::compare::{budgets, show, step_summary, verdict, write_pictures};
 use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
 use crate::lock::one_run_at_a_time;
@@ -74,7 +74,7 @@ pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
     let whole = series
         .run(&schedule, |run, ended| {
             // A run that cannot be compared makes the gate impossible: better said now than after the others.
-            let fits = ended.verdict.is_measured();
+            let fits = ended.verdict.is_measured() || matches!(run.round, Round::WarmUp(_));
             if !fits {
                 unfit = Some(format!("{} is {}: {}", run.arm, ended.verdict, ended.reason));
             }
@@ -96,14 +96,18 @@ pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
     };
     written.comparison = Some(&comparison);
     out.write_json(&json, &written)?;
-    let markdown = comparison_markdown(&comparison);
+    let of = format!(
+        "`{}` in {}: base `{}`, head `{}`; {} pairs, in the order of seed {}.",
+        args.component, suite.package, args.base, args.head, args.pairs, schedule.seed
+    );
+    let markdown = format!("{of}\n\n{}", comparison_markdown(&comparison));
     out.write_file("comparison.md", markdown.as_bytes())?;
     write_pictures(&comparison, &directory)?;
     step_summary(&markdown)?;
     show(&comparison);
     print(&format!("results: {}", directory.display()));
     Ok(match verdict(&comparison) {
-        Exit::NotMeasured if args.allow_untold && judged(&comparison) => Exit::Ok,
+        Exit::NotMeasured if args.allow_untold && comparison.is_judged() => Exit::Ok,
         verdict => verdict,
     })
 }

@@ -76,6 +76,9 @@ pub async fn compared(
     let of = |record: &record::Trial| record.harness.cpu_wait_share;
     let waits = runs.values().flatten().map(of).collect::<Option<Vec<f64>>>();
     whole.harness.cpu_wait_share = waits.and_then(|waits| waits.into_iter().reduce(f64::max));
+    // The clock of the worst run: one that was set during any of them makes the times of all worthless.
+    let steps = runs.values().flatten().map(|record| record.machine.clock_step_ms);
+    whole.machine.clock_step_ms = steps.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or_default();
     whole.metrics.extend(metrics(arms.names, &runs));
     judge::judge(&mut whole, None, &of_row);
     directory.write_trial(&whole)?;

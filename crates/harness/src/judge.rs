@@ -29,6 +29,7 @@ pub(crate) fn judge(trial: &mut Trial, ended: Option<&Error>, budgets: &Budgets)
     if let Some(cause) = &untimed {
         trial.notes.push(format!("times cannot be trusted: {cause}"));
     }
+    trial.untimed.clone_from(&untimed);
     trial.notes.extend(trial.phases.iter().flat_map(thin_stages));
     let bound = budgets.of_row(&trial.test, &trial.provider);
     trial.budgets = bound.map(|budget| budget.judge(&trial.metrics, untimed.as_deref())).collect();

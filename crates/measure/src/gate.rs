@@ -26,7 +26,7 @@
 //! read twice.
 //!
 //! **What it cannot see.** Changes below the threshold; changes in the tail of a distribution that the metric averages
-//! away; a disturbance that hits one repeat in ten of one arm, because the robust estimators, which outcomes name, set
+//! away; a disturbance that hits up to a fifth of the repeats of one arm, because the robust estimators, which outcomes name, set
 //! such repeats aside; and anything that both arms share. [`resample`] measures what it does see.
 
 pub mod resample;
@@ -299,15 +299,15 @@ impl Metric {
         }
     }
 
-    /// Pairs that would find a change of the size that matters; where these would have, the change lies so close to the
-    /// threshold that only a narrower interval can say on which side.
+    /// Pairs that would find a change of the size that matters, and whose interval would lie to one side of the threshold:
+    /// the more of both, because a change that lies close to the threshold is found long before it can be placed.
     fn more_pairs(&self, estimate: &Estimate, level: f64, rule: &Rule) -> Option<usize> {
-        match power::more_pairs(estimate, self.relevance, level, rule.power)? {
-            0 => {
-                let distance = (self.relevance.ln() - estimate.ratio.ln().abs()).abs();
-                power::more_pairs_for_width(estimate, distance).map(|more| more.max(1))
-            }
-            more => Some(more),
+        let to_find = power::more_pairs(estimate, self.relevance, level, rule.power)?;
+        let distance = self.relevance.ln() - estimate.ratio.ln().abs();
+        if distance <= 0.0 {
+            return Some(to_find.max(1));
         }
+        let to_place = power::more_pairs_for_width(estimate, distance)?;
+        Some(to_find.max(to_place).max(1))
     }
 }

@@ -3,6 +3,7 @@
 //! An arm is a directory of run directories, one a repeat: what `cargo xtask gate` writes below `arms/`, or any runs
 //! that somebody put into one directory. A single run directory is an arm of one repeat.
 
+mod beside;
 mod cause;
 mod read;
 mod refuse;
@@ -12,8 +13,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use measure::Budgets;
-use measure::gate::{self, Gate, GateError, Metric, Rule};
+use measure::gate::{self, Gate, GateError, Metric, Outcome, Rule};
+use measure::{Basis, Budgets, Compared, Verdict};
 use serde::Serialize;
 
 use crate::pictures::ratio_picture;
@@ -28,6 +29,8 @@ pub struct Comparison {
     pub rows: Vec<RowComparison>,
     /// Rows that only one arm has, in words.
     pub only_one_has: Vec<String>,
+    /// Rows of both arms by which nothing is compared: their suite's `budgets.toml` has no `[[compare]]` for them.
+    pub not_compared: Vec<String>,
 }
 
 /// One row of both arms.
@@ -43,9 +46,33 @@ pub struct RowComparison {
     pub interleaved: bool,
     /// Differences between the arms beside what is compared; told, because they were allowed.
     pub differences: Vec<String>,
+    /// Budgets of the row that runs of head missed and none of base.
+    pub missed: Vec<Missed>,
+    /// Metrics that were not judged, and why, in words: times of arms that did not take turns.
+    pub unjudged: Vec<String>,
     /// The judgement.
     #[serde(flatten)]
     pub judgement: Judgement,
+}
+
+/// A budget that head misses and base meets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Missed {
+    /// The budget's metric.
+    pub metric: String,
+    /// Runs of head that missed it.
+    pub runs: usize,
+    /// Runs of head.
+    pub of: usize,
+    /// What one of them says of it.
+    pub reason: String,
+}
+
+impl Missed {
+    /// Whether it is more than chance: more than half of head's runs missed it.
+    pub fn is_worse(&self) -> bool {
+        2 * self.runs > self.of
+    }
 }
 
 /// What can be said of a row.
@@ -60,6 +87,8 @@ pub enum Judgement {
         metrics: Vec<Metric>,
         /// What changed beneath a metric that is better or worse: a stage, a component's CPU.
         causes: BTreeMap<String, String>,
+        /// What stands beside the answers and decides nothing: drifts, and the ratios of medians of what changed.
+        beside: Vec<String>,
     },
     /// The runs cannot be compared: they are of different things. The differences, in words.
     Different(Vec<String>),
@@ -82,36 +111,81 @@ pub fn compare(
         only.map(|(suite, test)| format!("{suite} {test}: only {name} has it")).collect::<Vec<_>>()
     };
     let both = base.rows.iter().filter_map(|(row, of_base)| Some((row, of_base, head.rows.get(row)?)));
-    let rows = both.map(|((suite, test), of_base, of_head)| {
+    let compared = |suite: &str, test: &str| -> Vec<Compared> {
+        budgets.get(suite).into_iter().flat_map(|budgets| budgets.compared(test)).cloned().collect()
+    };
+    // The rate of false alarms is that of the whole comparison: each row has its part of it.
+    let judged = base.rows.keys().filter(|row| head.rows.contains_key(*row) && !compared(&row.0, &row.1).is_empty());
+    let rule = &Rule { alpha: rule.alpha / judged.count().max(1) as f64, ..*rule };
+    let (mut rows, mut not_compared) = (Vec::new(), Vec::new());
+    for ((suite, test), of_base, of_head) in both {
+        let by = compared(suite, test);
+        if by.is_empty() {
+            not_compared.push(format!("{suite} {test}: its suite's budgets.toml has no `[[compare]]` for it"));
+            continue;
+        }
         let differences = refuse::differences(of_base, of_head);
+        let interleaved = refuse::interleaved(of_base, of_head);
+        // What the machine did between the runs of the arms is in every time, and in no count.
+        let (by, times): (Vec<_>, Vec<_>) = by.into_iter().partition(|by| interleaved || by.basis == Basis::Count);
         let judgement = if differences.is_empty() || allow_different {
-            judge(test, of_base, of_head, budgets.get(suite), rule).unwrap_or_else(Judgement::Unmeasured)
+            judge(&by, of_base, of_head, rule).unwrap_or_else(Judgement::Unmeasured)
         } else {
             Judgement::Different(differences.clone())
         };
-        RowComparison {
+        rows.push(RowComparison {
             suite: suite.clone(),
             test: test.clone(),
             pairs: of_base.len().min(of_head.len()),
-            interleaved: refuse::interleaved(of_base, of_head),
+            interleaved,
             differences,
+            missed: missed(of_base, of_head),
+            unjudged: times.into_iter().map(|by| by.metric).collect(),
             judgement,
+        });
+    }
+    let only_one_has = [lacks(base, head, "base"), lacks(head, base, "head")].concat();
+    Comparison { rows, only_one_has, not_compared }
+}
+
+/// The budgets that runs of head miss and none of base.
+fn missed(base: &[Repeat], head: &[Repeat]) -> Vec<Missed> {
+    let of = |repeat: &Repeat| {
+        let failed = repeat.trial.budgets.iter().filter(|budget| budget.verdict == Verdict::Fail);
+        failed.map(|budget| (budget.metric.clone(), budget.reason.clone())).collect::<BTreeMap<_, _>>()
+    };
+    let by_base: Vec<_> = base.iter().map(of).collect();
+    let mut missed: BTreeMap<String, Missed> = BTreeMap::new();
+    for (metric, reason) in head.iter().flat_map(of) {
+        if by_base.iter().any(|run| run.contains_key(&metric)) {
+            continue;
         }
-    });
-    Comparison { rows: rows.collect(), only_one_has: [lacks(base, head, "base"), lacks(head, base, "head")].concat() }
+        let new = Missed { metric: metric.clone(), runs: 0, of: head.len(), reason };
+        missed.entry(metric).or_insert(new).runs += 1;
+    }
+    missed.into_values().collect()
 }
 
 impl Comparison {
-    /// Whether any row's metric is worse.
+    /// Whether any row's metric is worse, or head misses a budget that base meets.
     pub fn is_worse(&self) -> bool {
-        self.rows.iter().any(|row| row.gate().is_some_and(|gate| gate.worse().next().is_some()))
+        let worse = |row: &RowComparison| row.gate().is_some_and(|gate| gate.worse().next().is_some());
+        self.rows.iter().any(|row| worse(row) || row.missed.iter().any(Missed::is_worse))
+    }
+
+    /// Whether every row could be judged, whatever the answer.
+    pub fn is_judged(&self) -> bool {
+        self.only_one_has.is_empty() && self.rows.iter().all(|row| row.gate().is_some())
     }
 
     /// Whether every row was judged and nothing is worse or untold.
     pub fn passes(&self) -> bool {
         !self.rows.is_empty()
             && self.only_one_has.is_empty()
-            && self.rows.iter().all(|row| row.gate().is_some_and(Gate::passes))
+            && self
+                .rows
+                .iter()
+                .all(|row| row.gate().is_some_and(Gate::passes) && row.missed.is_empty() && row.unjudged.is_empty())
     }
 }
 
@@ -132,30 +206,31 @@ impl RowComparison {
     }
 }
 
-fn judge(
-    test: &str,
-    base: &[Repeat],
-    head: &[Repeat],
-    budgets: Option<&Budgets>,
-    rule: &Rule,
-) -> Result<Judgement, String> {
+fn judge(by: &[Compared], base: &[Repeat], head: &[Repeat], rule: &Rule) -> Result<Judgement, String> {
     refuse::unusable(base, head)?;
-    let metrics = metrics(test, base, head, budgets)?;
+    if by.is_empty() {
+        return Err("the arms did not take turns, and it is compared by times only".to_owned());
+    }
+    if by.iter().any(|by| by.basis == Basis::Time) {
+        refuse::untimed(base, head)?;
+    }
+    let metrics = metrics(by, base, head)?;
     let gate = gate::judge(&metrics, rule).map_err(|error: GateError| error.to_string())?;
     let causes =
         gate.changed().filter_map(|outcome| Some((outcome.metric.clone(), cause::of(&outcome.metric, base, head)?)));
-    Ok(Judgement::Judged { causes: causes.collect(), gate, metrics })
+    let causes = causes.collect();
+    let drifts = metrics.iter().filter_map(|metric| beside::drift(metric, base, head));
+    let of = |outcome: &Outcome| metrics.iter().find(|metric| metric.name == outcome.metric);
+    let medians = gate.changed().filter_map(|outcome| beside::medians(of(outcome)?, outcome));
+    let beside = drifts.chain(medians).collect();
+    Ok(Judgement::Judged { causes, gate, metrics, beside })
 }
 
-/// The samples of every metric by which `test` is compared, one a repeat.
+/// The samples of every metric by which a row is compared, one a repeat.
 ///
 /// # Errors
-/// When the suite names none for the row, or a repeat lacks one.
-fn metrics(test: &str, base: &[Repeat], head: &[Repeat], budgets: Option<&Budgets>) -> Result<Vec<Metric>, String> {
-    let compared: Vec<_> = budgets.into_iter().flat_map(|budgets| budgets.compared(test)).collect();
-    if compared.is_empty() {
-        return Err(format!("its suite's budgets.toml has no `[[compare]]` for `{test}`: nothing says what counts"));
-    }
+/// When a repeat lacks one.
+fn metrics(compared: &[Compared], base: &[Repeat], head: &[Repeat]) -> Result<Vec<Metric>, String> {
     let samples = |arm: &str, repeats: &[Repeat], metric: &str| {
         let sample = |repeat: &Repeat| {
             let value = repeat.trial.metrics.get(metric).copied();
@@ -163,7 +238,7 @@ fn metrics(test: &str, base: &[Repeat], head: &[Repeat], budgets: Option<&Budget
         };
         repeats.iter().map(sample).collect::<Result<Vec<_>, _>>()
     };
-    let metric = |compared: &&measure::Compared| {
+    let metric = |compared: &Compared| {
         let (base, head) = (samples("base", base, &compared.metric)?, samples("head", head, &compared.metric)?);
         Ok(compared.metric(base, head))
     };

@@ -18,7 +18,7 @@ mod table;
 mod text;
 
 pub use comparison::{
-    Arm, Comparison, Judgement, Repeat, RowComparison, compare, comparison_markdown, comparison_table,
+    Arm, Comparison, Judgement, Missed, Repeat, RowComparison, compare, comparison_markdown, comparison_table,
 };
 pub use fingerprint::Fingerprint;
 pub use gather::{Expected, Run, State, TrialSummary, gather};

@@ -47,6 +47,9 @@ pub struct Trial {
     pub verdict: Option<Verdict>,
     /// One sentence that explains the verdict, or says what was going on.
     pub reason: String,
+    /// Why its times cannot be trusted: a starved harness, a clock that was set. Absent when they can.
+    #[serde(default)]
+    pub untimed: Option<String>,
     /// Stated differences between the document's set-up and this one.
     pub deviations: Vec<String>,
     /// The row's parameters, overrides included.

@@ -59,8 +59,25 @@ pub(super) fn unusable(base: &[Repeat], head: &[Repeat]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the arms took turns: each knows its place, and no arm ran twice more often than the other at any time.
+/// Refuses runs whose times cannot be trusted.
+pub(super) fn untimed(base: &[Repeat], head: &[Repeat]) -> Result<(), String> {
+    for (arm, repeats) in [("base", base), ("head", head)] {
+        let untimed = repeats.iter().find_map(|repeat| Some((&repeat.name, repeat.trial.untimed.as_ref()?)));
+        if let Some((name, why)) = untimed {
+            return Err(format!("the times of {arm} {name} cannot be trusted: {why}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the arms took turns: they are of one series, each knows its place, and no arm ran twice more often than the
+/// other at any time.
 pub(super) fn interleaved(base: &[Repeat], head: &[Repeat]) -> bool {
+    let series = |repeat: &Repeat| repeat.trial.run_id.rsplit_once('-').map(|(series, _)| series.to_owned());
+    let of_all: BTreeSet<Option<String>> = base.iter().chain(head).map(series).collect();
+    if of_all.len() != 1 {
+        return false;
+    }
     let places = |repeats: &[Repeat], step: i32| {
         let place = |repeat: &Repeat| repeat.trial.arm.as_ref().map(|arm| (arm.position, step));
         repeats.iter().map(place).collect::<Option<Vec<_>>>()

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use measure::gate::{Answer, Outcome};
+use measure::stats::Estimator;
 
-use super::{Comparison, Judgement, RowComparison};
+use super::{Comparison, Judgement, Missed, RowComparison};
 
 const HEADER: [&str; 5] = ["metric", "answer", "head / base", "could have seen", "why"];
 
@@ -25,8 +26,13 @@ pub fn comparison_table(comparison: &Comparison, width: u16) -> String {
         }
         notes(row).iter().for_each(|note| line(&mut out, note));
     }
-    comparison.only_one_has.iter().for_each(|note| line(&mut out, note));
+    more(comparison).for_each(|note| line(&mut out, note));
     out
+}
+
+/// Rows that are not in the tables.
+fn more(comparison: &Comparison) -> impl Iterator<Item = &String> {
+    comparison.only_one_has.iter().chain(&comparison.not_compared)
 }
 
 /// The same as Markdown: the verdict first, then a table that fits into a comment.
@@ -43,7 +49,7 @@ pub fn comparison_markdown(comparison: &Comparison) -> String {
         }
         notes(row).iter().for_each(|note| line(&mut out, &format!("\n{note}")));
     }
-    comparison.only_one_has.iter().for_each(|note| line(&mut out, &format!("\n{note}")));
+    more(comparison).for_each(|note| line(&mut out, &format!("\n{note}")));
     out
 }
 
@@ -103,9 +109,37 @@ fn answer(answer: &Answer) -> String {
 }
 
 fn notes(row: &RowComparison) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = row
+        .missed
+        .iter()
+        .map(|missed| {
+            let worse = if missed.is_worse() { "Worse" } else { "Not harmless" };
+            let Missed { metric, runs, of, reason } = missed;
+            format!("{worse}: {metric} is a budget that {runs} of {of} runs of head missed and none of base: {reason}.")
+        })
+        .collect();
     if row.gate().is_some() && !row.interleaved {
-        notes.push("The arms did not take turns: whatever the machine did in between is in every ratio.".to_owned());
+        let times = match row.unjudged.as_slice() {
+            [] => String::new(),
+            times => format!(" Not judged for that: {}.", times.join(", ")),
+        };
+        notes.push(format!("The arms did not take turns: what the machine did in between is in every time.{times}"));
+    }
+    if let Some(gate) = row.gate() {
+        let robust = gate.outcomes.iter().filter_map(|outcome| match outcome.estimator {
+            Estimator::Mean => None,
+            Estimator::TrimmedMean => Some(format!("{} by its trimmed mean", outcome.metric)),
+            Estimator::SignedRanks => Some(format!("{} by signed ranks", outcome.metric)),
+        });
+        let robust: Vec<String> = robust.collect();
+        if !robust.is_empty() {
+            notes.push(format!("Runs that lie far out were set aside: {}.", robust.join(", ")));
+        }
+    }
+    if let Judgement::Judged { beside, .. } = &row.judgement
+        && !beside.is_empty()
+    {
+        notes.push(format!("Beside the answers, deciding nothing: {}.", beside.join("; ")));
     }
     if row.gate().is_some() && !row.differences.is_empty() {
         notes.push(format!("Compared although they differ: {}.", row.differences.join("; ")));

@@ -99,6 +99,7 @@ fn the_same_build_twice_passes() {
 #[case::stalled(|trial: &mut Trial| trial.verdict = Some(Verdict::Stalled), "head 003 is stalled")]
 #[case::lacks_a_figure(|trial: &mut Trial| trial.metrics.clear(), "create_pods_s: head 003 has none")]
 #[case::zero(|trial: &mut Trial| { trial.metrics.insert("create_pods_s".to_owned(), 0.0); }, "sample 3 of head is 0")]
+#[case::untimed(|trial: &mut Trial| trial.untimed = Some("the clock was set".to_owned()), "head 003 cannot be trusted: the clock was set")]
 #[case::another_repeat(|trial: &mut Trial| trial.arm.as_mut().unwrap().repeat = 9, "head has no repeat 3")]
 #[case::warm_up(|trial: &mut Trial| trial.arm.as_mut().unwrap().warm_up = true, "head has no repeat 3")]
 fn one_run_that_is_not_whole_is_never_a_silent_pass(#[case] spoil: fn(&mut Trial), #[case] reason: &str) {
@@ -155,4 +156,51 @@ fn a_row_that_only_one_arm_has_is_told() {
 fn a_directory_without_runs_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     assert!(Arm::read(dir.path()).unwrap_err().to_string().contains("holds no run"));
+}
+
+fn of_head(trial: &Trial) -> bool {
+    trial.arm.as_ref().unwrap().arm == "head"
+}
+
+fn miss(trial: &mut Trial) {
+    let budget = "[[budget]]\nmetric = \"component_deaths\"\nlimit = 0\ndirection = \"at-most\"\nbasis = \"count\"\n\
+        role = \"gate\"\nrows = [\"*\"]\nprovider = \"kwok\"\nsource = \"s\"\nderivation = \"d\"\n";
+    let budget = Budgets::parse("budgets.toml", budget).unwrap().budgets.remove(0);
+    trial.budgets = vec![budget.judge(&BTreeMap::from([("component_deaths".to_owned(), 1.0)]), None)];
+    trial.verdict = Some(Verdict::Fail);
+}
+
+#[rstest]
+#[case::in_every_run(|_: usize| true, true)]
+#[case::in_one_run(|repeat: usize| repeat == 3, false)]
+fn a_budget_that_head_misses_and_base_meets_is_no_pass(#[case] misses: fn(usize) -> bool, #[case] worse: bool) {
+    let comparison = compared(1.0, |trial| {
+        if of_head(trial) && misses(trial.arm.as_ref().unwrap().repeat) {
+            miss(trial);
+        }
+    });
+    assert_eq!((comparison.is_worse(), comparison.passes()), (worse, false), "{comparison:?}");
+    let said = comparison_markdown(&comparison);
+    assert!(said.contains("component_deaths is a budget that"), "{said}");
+}
+
+#[test]
+fn what_base_misses_too_is_none_of_heads() {
+    assert!(compared(1.0, miss).passes());
+}
+
+#[test]
+fn times_of_arms_of_two_series_are_not_judged() {
+    let comparison = compared(1.4, |trial| trial.run_id = format!("{}-0", trial.arm.as_ref().unwrap().arm));
+    let row = &comparison.rows[0];
+    assert_eq!(row.unjudged, ["create_pods_s"]);
+    assert_eq!(row.gate().unwrap().outcomes.len(), 1);
+    assert!(!row.interleaved && !comparison.is_worse() && !comparison.passes());
+}
+
+#[test]
+fn a_row_by_which_nothing_is_compared_is_told_and_holds_nothing_up() {
+    let comparison = compared(1.0, |trial| trial.test = "another".to_owned());
+    assert_eq!(comparison.not_compared, ["kperf-suite another: its suite's budgets.toml has no `[[compare]]` for it"]);
+    assert!(comparison.rows.is_empty() && !comparison.passes());
 }

@@ -139,6 +139,7 @@ fn trial(test: &str, ending: Ending, phases: Vec<PhaseRecord>, wall_s: f64, file
         wall_s,
         verdict,
         reason,
+        untimed: None,
         deviations: vec![deviation.to_owned(); 6],
         parameters: parameters.map(|name| (name.to_owned(), json!(50))).into(),
         overridden: BTreeMap::from([("nodes".to_owned(), json!(50))]),
