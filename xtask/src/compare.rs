@@ -1,7 +1,7 @@
 //! `cargo xtask compare`: two arms compared again, from their files only.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use measure::Budgets;
 use measure::gate::Rule;
@@ -10,10 +10,11 @@ use record::{Arm, Comparison, Judgement, RunDir, compare, comparison_markdown, c
 use crate::cli::{CompareArgs, CompareFormat};
 use crate::ctx::{Ctx, print, print_json, width};
 use crate::exit::{Exit, Failure};
+use crate::report::locate;
 use crate::suites;
 
 pub(crate) fn compare_runs(ctx: &Ctx, args: &CompareArgs) -> Result<Exit, Failure> {
-    let arm = |path: &Path| Arm::read(&locate(ctx, path)).map_err(Failure::from);
+    let arm = |path: &Path| Arm::read(&locate(&ctx.results(), Some(path))).map_err(Failure::from);
     let (base, head) = (arm(&args.base)?, arm(&args.head)?);
     let comparison = compare(&base, &head, &budgets(ctx)?, args.allow_different, &Rule::default());
     match args.format {
@@ -72,8 +73,4 @@ pub(crate) fn step_summary(markdown: &str) -> Result<(), Failure> {
     let appended = std::fs::File::options().append(true).create(true).open(&step);
     let appended = appended.and_then(|mut file| std::io::Write::write_all(&mut file, markdown.as_bytes()));
     appended.map_err(|error| Failure::environment(format!("cannot write {}: {error}", Path::new(&step).display())))
-}
-
-fn locate(ctx: &Ctx, path: &Path) -> PathBuf {
-    if path.is_dir() { path.to_owned() } else { ctx.results().join(path) }
 }

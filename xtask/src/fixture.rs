@@ -29,12 +29,9 @@ pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failu
         }
         FixtureVerb::Programs { names, suite: None } => programs(ctx, names)?,
         FixtureVerb::Programs { suite: Some(suite), .. } => {
-            let rows = suites::select(ctx, std::slice::from_ref(suite))?
-                .iter()
-                .map(suites::data)
-                .collect::<Result<Vec<_>, _>>()?;
-            let names: Vec<String> = rows.iter().flat_map(|(_, rows)| rows.programs().map(str::to_owned)).collect();
-            programs(ctx, &names)?;
+            let suite = suites::select(ctx, std::slice::from_ref(suite))?.remove(0);
+            let (_, rows) = suites::data(&suite)?;
+            programs(ctx, &rows.programs().map(str::to_owned).collect::<Vec<_>>())?;
         }
     }
     Ok(Exit::Ok)

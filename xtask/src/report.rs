@@ -10,7 +10,7 @@ use crate::ctx::{Ctx, print, print_json, say, width};
 use crate::exit::{Exit, Failure};
 
 pub(crate) fn report(ctx: &Ctx, args: &ReportArgs) -> Result<Exit, Failure> {
-    let run_dir = RunDir::at(locate(&ctx.results(), args.run.as_deref()));
+    let run_dir = RunDir::at(locate(&ctx.results(), args.run.as_deref().map(Path::new)));
     if args.format == Format::Html {
         print(&write_page(&run_dir)?.display().to_string());
     }
@@ -59,10 +59,10 @@ pub(crate) fn write_page(run_dir: &RunDir) -> Result<PathBuf, Failure> {
 }
 
 /// The directory of a run: its path, or its name in `results`; the newest there when none is named.
-pub(crate) fn locate(results: &Path, run: Option<&str>) -> PathBuf {
+pub(crate) fn locate(results: &Path, run: Option<&Path>) -> PathBuf {
     match run {
         None => results.join("latest"),
-        Some(run) if PathBuf::from(run).is_dir() => PathBuf::from(run),
+        Some(run) if run.is_dir() => run.to_owned(),
         Some(run) => results.join(run),
     }
 }

@@ -151,10 +151,10 @@ pub(crate) async fn run(ctx: &Ctx, mut args: RunArgs) -> Result<Exit, Failure> {
         Some(_) => say("what the run left in the cluster goes with `cargo xtask cluster gc`"),
         None => {}
     }
-    run.state = match &ended {
-        ended if ended.interrupted => State::Interrupted,
-        ended if ended.killed => State::Incomplete,
-        _ => State::Complete,
+    run.state = match (ended.interrupted, ended.killed) {
+        (true, _) => State::Interrupted,
+        (false, true) => State::Incomplete,
+        (false, false) => State::Complete,
     };
     run.wall_s = Some(run.wall_s.unwrap_or_default() + started.elapsed().as_secs_f64());
     run_dir.write_json(&run_dir.run_json(), &run)?;

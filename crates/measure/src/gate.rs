@@ -26,8 +26,8 @@
 //! read twice.
 //!
 //! **What it cannot see.** Changes below the threshold; changes in the tail of a distribution that the metric averages
-//! away; a disturbance that hits up to a fifth of the repeats of one arm, because the robust estimators, which outcomes name, set
-//! such repeats aside; and anything that both arms share. [`resample`] measures what it does see.
+//! away; a disturbance that hits up to a fifth of the repeats of one arm, because the robust estimators, which outcomes
+//! name, set such repeats aside; and anything that both arms share. [`resample`] measures what it does see.
 
 pub mod resample;
 mod sentence;

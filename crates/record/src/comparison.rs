@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use measure::gate::{self, Gate, GateError, Metric, Outcome, Rule};
+use measure::gate::{self, Gate, GateError, Metric, Rule};
 use measure::{Basis, Budgets, Compared, Verdict};
 use serde::Serialize;
 
@@ -48,7 +48,7 @@ pub struct RowComparison {
     pub differences: Vec<String>,
     /// Budgets of the row that runs of head missed and none of base.
     pub missed: Vec<Missed>,
-    /// Metrics that were not judged, and why, in words: times of arms that did not take turns.
+    /// Metrics that were not judged: times of arms that did not take turns.
     pub unjudged: Vec<String>,
     /// The judgement.
     #[serde(flatten)]
@@ -110,20 +110,17 @@ pub fn compare(
         let only = names(one).into_iter().filter(|row| !other.rows.contains_key(row));
         only.map(|(suite, test)| format!("{suite} {test}: only {name} has it")).collect::<Vec<_>>()
     };
-    let both = base.rows.iter().filter_map(|(row, of_base)| Some((row, of_base, head.rows.get(row)?)));
     let compared = |suite: &str, test: &str| -> Vec<Compared> {
         budgets.get(suite).into_iter().flat_map(|budgets| budgets.compared(test)).cloned().collect()
     };
+    let both = base.rows.iter().filter_map(|(row, of_base)| {
+        let (suite, test) = row;
+        Some((suite, test, of_base, head.rows.get(row)?, compared(suite, test)))
+    });
+    let (judged, others): (Vec<_>, Vec<_>) = both.partition(|(.., by)| !by.is_empty());
     // The rate of false alarms is that of the whole comparison: each row has its part of it.
-    let judged = base.rows.keys().filter(|row| head.rows.contains_key(*row) && !compared(&row.0, &row.1).is_empty());
-    let rule = &Rule { alpha: rule.alpha / judged.count().max(1) as f64, ..*rule };
-    let (mut rows, mut not_compared) = (Vec::new(), Vec::new());
-    for ((suite, test), of_base, of_head) in both {
-        let by = compared(suite, test);
-        if by.is_empty() {
-            not_compared.push(format!("{suite} {test}: its suite's budgets.toml has no `[[compare]]` for it"));
-            continue;
-        }
+    let rule = &Rule { alpha: rule.alpha / judged.len().max(1) as f64, ..*rule };
+    let rows = judged.into_iter().map(|(suite, test, of_base, of_head, by)| {
         let differences = refuse::differences(of_base, of_head);
         let interleaved = refuse::interleaved(of_base, of_head);
         // What the machine did between the runs of the arms is in every time, and in no count.
@@ -133,7 +130,7 @@ pub fn compare(
         } else {
             Judgement::Different(differences.clone())
         };
-        rows.push(RowComparison {
+        RowComparison {
             suite: suite.clone(),
             test: test.clone(),
             pairs: of_base.len().min(of_head.len()),
@@ -142,10 +139,13 @@ pub fn compare(
             missed: missed(of_base, of_head),
             unjudged: times.into_iter().map(|by| by.metric).collect(),
             judgement,
-        });
-    }
+        }
+    });
+    let not_compared = others
+        .iter()
+        .map(|(suite, test, ..)| format!("{suite} {test}: its suite's budgets.toml has no `[[compare]]` for it"));
     let only_one_has = [lacks(base, head, "base"), lacks(head, base, "head")].concat();
-    Comparison { rows, only_one_has, not_compared }
+    Comparison { rows: rows.collect(), only_one_has, not_compared: not_compared.collect() }
 }
 
 /// The budgets that runs of head miss and none of base.
@@ -220,8 +220,8 @@ fn judge(by: &[Compared], base: &[Repeat], head: &[Repeat], rule: &Rule) -> Resu
         gate.changed().filter_map(|outcome| Some((outcome.metric.clone(), cause::of(&outcome.metric, base, head)?)));
     let causes = causes.collect();
     let drifts = metrics.iter().filter_map(|metric| beside::drift(metric, base, head));
-    let of = |outcome: &Outcome| metrics.iter().find(|metric| metric.name == outcome.metric);
-    let medians = gate.changed().filter_map(|outcome| beside::medians(of(outcome)?, outcome));
+    let changed = |metric: &&Metric| gate.changed().any(|outcome| outcome.metric == metric.name);
+    let medians = metrics.iter().filter(changed).filter_map(beside::medians);
     let beside = drifts.chain(medians).collect();
     Ok(Judgement::Judged { causes, gate, metrics, beside })
 }

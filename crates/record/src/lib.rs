@@ -13,6 +13,7 @@ mod pictures;
 mod run_dir;
 mod schema;
 mod source;
+mod stages;
 mod summary;
 mod table;
 mod text;

@@ -152,23 +152,17 @@ fn figure(figure: &str, theirs: &str, source: &str, metric: Option<&str>) -> Pub
 /// The document has results of two of its examples, and of no bench.
 fn published_of_loads(row: &str) -> Vec<Published> {
     let (one, ten) = ("document 003, `kperf runner run`", "document 003, `kperf rg result`");
-    let of_profile = || {
-        vec![
+    match row {
+        "example_profile" => vec![
             figure("10 requests of the example profile, p50", "247.9 ms", one, Some("load_service_p50_ms")),
             figure("10 requests of the example profile, maximum", "286.7 ms", one, Some("load_service_max_ms")),
             figure("bytes of a request of the example profile", "285,645", one, Some("load_bytes_per_request")),
-        ]
-    };
-    let of_group = || {
-        vec![
+        ],
+        "example_group" => vec![
             figure("100 requests of 10 runners, p50", "84.2 ms", ten, Some("load_service_p50_ms")),
             figure("100 requests of 10 runners, p99", "186.3 ms", ten, Some("load_service_p99_ms")),
             figure("100 requests of 10 runners, maximum", "205.4 ms", ten, Some("load_service_max_ms")),
-        ]
-    };
-    match row {
-        "example_profile" => of_profile(),
-        "example_group" => of_group(),
+        ],
         _ => Vec::new(),
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Resumed {
 impl Resumed {
     /// The run called `name` in `results`, which has to have been asked for by the same words, on this machine, at this revision.
     pub(crate) fn find(ctx: &Ctx, results: &Path, name: &str, words: &[String]) -> Result<Self, Failure> {
-        let path = locate(results, Some(name));
+        let path = locate(results, Some(Path::new(name)));
         // `latest` would soon be another one.
         let run_dir = RunDir::at(path.canonicalize().unwrap_or(path));
         let run = gather(&run_dir)?;

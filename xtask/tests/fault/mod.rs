@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Child;
 
 use cluster::{Process, State};
 use rustix::process::Signal;
@@ -38,10 +38,7 @@ fn a_slow_way_to_the_apiserver_is_open_until_the_command_ends() {
     let mut line = String::new();
     BufReader::new(network.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let kubeconfig = PathBuf::from(line.trim().strip_prefix("export KUBECONFIG=").unwrap());
-    let descriptor = machine.descriptor("default");
-    let kubectl = &descriptor.programs.iter().find(|program| program.name == "kubectl").unwrap().path;
-    let asked = Command::new(kubectl).args(["get", "--raw", "/readyz", "--kubeconfig"]).arg(&kubeconfig).output();
-    assert_eq!(text(&asked.unwrap()), "ok");
+    assert_eq!(machine.kubectl_by(&kubeconfig, "default", &["get", "--raw", "/readyz"]), "ok");
     interrupt(network);
     assert!(!kubeconfig.exists(), "the way is closed, and its kubeconfig is left");
 }

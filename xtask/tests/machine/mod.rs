@@ -53,9 +53,14 @@ impl Machine {
 
     /// What `kubectl` says with the credentials of a cluster's own kubeconfig.
     pub(crate) fn kubectl(&self, name: &str, args: &[&str]) -> String {
+        self.kubectl_by(&self.descriptor(name).kubeconfig, name, args)
+    }
+
+    /// The same with other credentials.
+    pub(crate) fn kubectl_by(&self, kubeconfig: &Path, name: &str, args: &[&str]) -> String {
         let descriptor = self.descriptor(name);
         let program = &descriptor.programs.iter().find(|program| program.name == "kubectl").unwrap().path;
-        let output = Command::new(program).args(args).arg("--kubeconfig").arg(&descriptor.kubeconfig).output().unwrap();
+        let output = Command::new(program).args(args).arg("--kubeconfig").arg(kubeconfig).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", text(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }

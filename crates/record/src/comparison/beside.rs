@@ -1,7 +1,7 @@
 //! What stands beside the answers and decides nothing: whether the machine was at rest while the arms took turns, and the
 //! ratio of the medians, which is what most people would have looked at.
 
-use measure::gate::{Metric, Outcome};
+use measure::gate::Metric;
 use measure::stats::bootstrap::{Resampling, ratio_of_quantiles_by_repeat};
 use measure::stats::drift::{Drift, Placed};
 
@@ -26,10 +26,10 @@ pub(super) fn drift(metric: &Metric, base: &[Repeat], head: &[Repeat]) -> Option
 }
 
 /// The ratio of the medians of a metric that changed, with the interval that drawing its repeats again gives.
-pub(super) fn medians(metric: &Metric, outcome: &Outcome) -> Option<String> {
+pub(super) fn medians(metric: &Metric) -> Option<String> {
     let repeats = |samples: &[f64]| samples.iter().map(|sample| vec![*sample]).collect::<Vec<_>>();
     let (base, head) = (repeats(&metric.base), repeats(&metric.head));
     let drawn = ratio_of_quantiles_by_repeat(&base, &head, 0.5, &Resampling::seeded(0)).ok()?;
     let (low, high) = (drawn.interval.low, drawn.interval.high);
-    Some(format!("{}: the medians' ratio is {:.3} ({low:.3} to {high:.3} by bootstrap)", outcome.metric, drawn.ratio))
+    Some(format!("{}: the medians' ratio is {:.3} ({low:.3} to {high:.3} by bootstrap)", metric.name, drawn.ratio))
 }

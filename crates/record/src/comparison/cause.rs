@@ -6,6 +6,7 @@ use measure::budget::Figure;
 
 use super::read::Repeat;
 use crate::schema::PhaseRecord;
+use crate::stages::parts;
 
 /// A growth below this factor explains nothing.
 const TOLD_FROM: f64 = 1.05;
@@ -37,20 +38,13 @@ fn largest(base: &BTreeMap<String, f64>, head: &BTreeMap<String, f64>) -> Option
     told.max_by(|(_, a, b), (_, c, d)| (b - a).abs().total_cmp(&(d - c).abs()))
 }
 
-/// The median of each stage over the repeats, in milliseconds. A stage that spans others only repeats them.
+/// The median of each stage over the repeats, in milliseconds.
 fn stages(phase: &str, repeats: &[Repeat]) -> BTreeMap<String, f64> {
     let medians = over_repeats(phase, repeats, |phase| {
         let stages = phase.stages.iter().filter_map(|(stage, quantiles)| Some((stage.clone(), quantiles.p50_ms?)));
         stages.collect()
     });
-    let ends = |stage: &str| stage.split_once(" -> ").map(|(from, to)| (from.to_owned(), to.to_owned()));
-    let all: Vec<_> = medians.keys().filter_map(|stage| ends(stage)).collect();
-    let spans = |stage: &str| {
-        ends(stage).is_some_and(|(from, to)| {
-            all.iter().any(|(f, t)| *f == from && *t != to) && all.iter().any(|(f, t)| *f != from && *t == to)
-        })
-    };
-    medians.into_iter().filter(|(stage, _)| !spans(stage)).collect()
+    parts(medians)
 }
 
 /// The median CPU of each component over the repeats, in milliseconds an object.

@@ -5,6 +5,7 @@ use measure::{Judged, Verdict};
 use super::series::Components;
 use super::usage::cores_between;
 use crate::schema::{PhaseRecord, Trial};
+use crate::stages::parts;
 use crate::table::{limit, observed};
 use crate::text::{figure, percent, seconds};
 
@@ -82,18 +83,10 @@ pub(crate) fn causes(trial: &Trial, cpus: usize, components: Option<&Components>
     causes
 }
 
-/// The stage of a phase that took longest, and its median in milliseconds. One that spans others only repeats them.
-fn longest(phase: &PhaseRecord) -> Option<(&str, f64)> {
-    let stages = phase.stages.iter().filter_map(|(stage, times)| Some((stage.split_once(" -> ")?, times.p50_ms?)));
-    let stages: Vec<_> = stages.collect();
-    let spans = |(from, to): (&str, &str)| {
-        stages.iter().any(|((f, t), _)| *f == from && *t != to)
-            && stages.iter().any(|((f, t), _)| *f != from && *t == to)
-    };
-    let parts = stages.iter().filter(|(ends, _)| !spans(*ends));
-    let ((from, to), ms) = parts.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
-    let name = phase.stages.keys().find(|name| name.split_once(" -> ") == Some((*from, *to)))?;
-    Some((name, *ms))
+/// The stage of a phase that took longest, and its median in milliseconds.
+fn longest(phase: &PhaseRecord) -> Option<(String, f64)> {
+    let medians = phase.stages.iter().filter_map(|(stage, times)| Some((stage.clone(), times.p50_ms?)));
+    parts(medians.collect()).into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 
 /// Budgets that are no pass, those that a slowdown missed first.
