@@ -34,6 +34,7 @@ fn a_cluster_is_made_once_adopted_repaired_and_ended() {
     assert_eq!(pids(&machine.descriptor("default")), pids(&made), "adopting changes nothing");
     let nodes = machine.kubectl("default", &["get", "nodes", "--no-headers"]);
     assert_eq!(nodes.lines().count(), 30, "{nodes}");
+    assert!(nodes.lines().all(|node| node.split_whitespace().nth(1) == Some("Ready")), "up returned before: {nodes}");
 
     // A dead component is seen at once, named, and started again; the others stay.
     let scheduler = made.component("kube-scheduler").unwrap().process;

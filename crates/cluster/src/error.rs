@@ -86,6 +86,20 @@ pub enum Error {
         /// Those that it has.
         known: Vec<String>,
     },
+    /// Simulated nodes that do not come up.
+    #[error(
+        "{ready} of {count} nodes are Ready, and for {}s no other became so: `cargo xtask cluster status` says what is wrong, \
+         `cargo xtask cluster logs kwok-controller` what simulates them",
+        stall.as_secs()
+    )]
+    NodesNotReady {
+        /// Those that are.
+        ready: usize,
+        /// Those that were asked for.
+        count: usize,
+        /// How long none became Ready.
+        stall: std::time::Duration,
+    },
     /// The fixture does not work.
     #[error("cluster `{name}` is not healthy: {}; `cargo xtask cluster up --name {name}` repairs it", problems.join("; "))]
     Unhealthy {

@@ -1,22 +1,19 @@
 //! The clusters of this machine: up, down, list, status, gc.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Node;
-use kube::Api;
-use kube::api::ListParams;
 use serde::Serialize;
 
 use crate::api::connect;
+use crate::base::ensure_nodes;
 use crate::descriptor::{Component, Descriptor};
 use crate::error::{Error, Result};
 use crate::fault::Faults;
 use crate::health::Health;
 use crate::lease::{Holder, Lease, Mode};
-use crate::nodes::{NodeShape, POOL_LABEL, create_nodes, node};
+use crate::nodes::NodeShape;
 use crate::process::{State, Usage};
 use crate::provider::Provider;
 use crate::removal::remove;
@@ -138,7 +135,7 @@ impl Fixtures {
         };
         if request.nodes > 0 && shell.doing(format!("create up to {} nodes on {name}", request.nodes)) {
             let descriptor = descriptor.ok_or_else(|| Error::NoSuchCluster(name.to_owned()))?;
-            self.ensure_nodes(&descriptor, request, say).await?;
+            ensure_nodes(&connect(&descriptor).await?, request.nodes, &request.shape, say).await?;
         }
         if !shell.is_dry() {
             sweep_files(&directory);
@@ -319,19 +316,6 @@ impl Fixtures {
             None => shell.write(&self.descriptor_path(name), b"")?,
         }
         Ok(descriptor)
-    }
-
-    async fn ensure_nodes(&self, descriptor: &Descriptor, request: &UpRequest, say: &dyn Fn(&str)) -> Result<()> {
-        say(&format!("creating up to {} nodes", request.nodes));
-        let client = connect(descriptor).await?;
-        let labels = [(POOL_LABEL, "base")];
-        let api: Api<Node> = Api::all(client.clone());
-        let there = api.list_metadata(&ListParams::default().labels(POOL_LABEL)).await;
-        let there = there.map_err(Error::api("cannot list nodes"))?.items;
-        let there: BTreeSet<String> = there.into_iter().filter_map(|node| node.metadata.name).collect();
-        let missing = (0..request.nodes).map(|i| format!("base-{i:05}")).filter(|name| !there.contains(name));
-        create_nodes(&client, missing.map(|name| node(&name, &request.shape, &labels, &[])), |_| {}).await?;
-        Ok(())
     }
 
     fn alone(&self, name: &str, force: bool, what: &str) -> Result<Option<Lease>> {

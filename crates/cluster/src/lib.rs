@@ -7,6 +7,7 @@
 
 mod access;
 mod api;
+mod base;
 mod descriptor;
 mod error;
 mod existing;
