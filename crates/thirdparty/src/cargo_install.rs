@@ -1,11 +1,12 @@
 //! Programs from crates.io, by `cargo install` into a directory of our own. The crate's Cargo.lock is the
 //! verification.
 
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
-use crate::environment::{Environment, spawn};
+use crate::build;
+use crate::environment::Environment;
 use crate::pins::{CargoPin, Pin};
 use crate::progress::Progress;
 use crate::tail::Tail;
@@ -38,28 +39,21 @@ pub(crate) fn install(
     let program = environment.on_path("cargo").ok_or(CargoError::Missing)?;
     progress.start(&pin.to_string(), "crates.io, a build takes minutes");
     let root = work.join("root");
-    let mut child = spawn(
-        environment
-            .command(&program)
-            .args(["install", &cargo.package, "--version", &pin.version, "--locked", "--root"])
-            .arg(&root)
-            .args(["--no-default-features", "--features", &cargo.features.join(",")])
-            .envs(PROFILE)
-            .env("CARGO_TARGET_DIR", work.join("target"))
-            // Away from this workspace, whose cargo configuration is not meant for it.
-            .current_dir(work)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped()),
-    )?;
+    let mut cargo_install = build::command(environment, &program);
+    cargo_install
+        .args(["install", &cargo.package, "--version", &pin.version, "--locked", "--root"])
+        .arg(&root)
+        .args(["--no-default-features", "--features", &cargo.features.join(",")])
+        .envs(PROFILE)
+        .env("CARGO_TARGET_DIR", work.join("target"))
+        // Away from this workspace, whose cargo configuration is not meant for it.
+        .current_dir(work);
 
     let mut said = Tail::default();
-    for line in child.stderr.take().into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
-        let line = line?;
+    let status = build::run(&mut cargo_install, |line| {
         progress.tick(line.trim(), None);
         said.push(line);
-    }
-    let status = child.wait()?;
+    })?;
     if status.success() {
         return Ok(root.join("bin").join(&pin.name));
     }

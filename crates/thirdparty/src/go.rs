@@ -1,11 +1,12 @@
 //! Builds from the pinned Go modules. `go.sum` and the Go checksum database are the verification.
 
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use fs_err as fs;
 
+use crate::build;
 use crate::environment::{Environment, spawn};
 use crate::pins::{GoPin, Pin};
 use crate::progress::Progress;
@@ -60,31 +61,23 @@ pub(crate) fn build(
 
     progress.start(&pin.to_string(), &format!("{}, the first build takes minutes", module.display()));
     let out = work.join(&pin.name);
-    let start = |source| GoError::Start { command: "go build", source };
     // One set of flags for all programs of a group, in this order: then what is compiled for one is found in Go's
     // own build cache by the next.
-    let mut child = spawn(
-        environment
-            .command(&program)
-            .args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", &go.ldflags, "-o"])
-            .arg(&out)
-            .arg(&go.package)
-            .env("CGO_ENABLED", "0")
-            // Neither a go.work above the modules nor a cross build that the user is at concerns us.
-            .env("GOWORK", "off")
-            .env_remove("GOOS")
-            .env_remove("GOARCH")
-            .current_dir(&module)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped()),
-    )
-    .map_err(start)?;
+    let mut go_build = build::command(environment, &program);
+    go_build
+        .args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", &go.ldflags, "-o"])
+        .arg(&out)
+        .arg(&go.package)
+        .env("CGO_ENABLED", "0")
+        // Neither a go.work above the modules nor a cross build that the user is at concerns us.
+        .env("GOWORK", "off")
+        .env_remove("GOOS")
+        .env_remove("GOARCH")
+        .current_dir(&module);
 
     let mut compiled = 0_u32;
     let mut said = Tail::default();
-    for line in child.stderr.take().into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
-        let line = line.map_err(start)?;
+    let status = build::run(&mut go_build, |line| {
         // `-v` prints the import path of each package that it compiles, and nothing else is one bare word.
         if line.contains(char::is_whitespace) {
             progress.tick(line.trim(), None);
@@ -93,8 +86,8 @@ pub(crate) fn build(
             compiled += 1;
             progress.tick(&format!("{compiled} packages compiled, at {line}"), None);
         }
-    }
-    let status = child.wait().map_err(start)?;
+    })
+    .map_err(|source| GoError::Start { command: "go build", source })?;
     if status.success() {
         return Ok(out);
     }

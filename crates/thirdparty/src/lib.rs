@@ -11,6 +11,7 @@
 //! Whatever was got must say that it is the pinned version before it enters the cache. The pins are data, in
 //! `pins.toml`.
 
+mod build;
 mod cache;
 mod cargo_install;
 mod digest;
