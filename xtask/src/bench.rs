@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: what a thing of ours costs beside the tool that people would use in its place. Pairs, interleaved,
-//! in one run: on a shared machine only the ratio means something.
+//! `cargo xtask bench`: what a thing of ours costs beside the tool that people would use in its place, in interleaved pairs,
+//! because on a shared machine only the ratio means something; and what a run costs beside its rows.
 
+mod again;
 mod fixture;
 mod kperf;
 mod paired;
@@ -13,10 +14,13 @@ use crate::exit::{Exit, Failure};
 use crate::lock::one_run_at_a_time;
 
 pub(crate) async fn bench(ctx: &Ctx, args: &BenchArgs) -> Result<Exit, Failure> {
-    let _lock = one_run_at_a_time(ctx, "bench", "cargo xtask bench")?;
+    // The runs that are measured take the lock themselves.
+    let one = (args.of != BenchOf::Run).then(|| one_run_at_a_time(ctx, "bench", "cargo xtask bench")).transpose()?;
     let figures = match args.of {
+        BenchOf::Run => again::measure(ctx, args.pairs)?,
         BenchOf::Fixture => fixture::measure(ctx, args.pairs).await?,
         BenchOf::Kperf => kperf::measure(ctx, args.pairs).await?,
     };
+    drop(one);
     Ok(paired::show(&figures))
 }

@@ -376,13 +376,14 @@ pub(crate) struct TestArgs {
 Examples:
   cargo xtask bench                          clusters and nodes, beside kwokctl: 5 pairs in about 4 minutes
   cargo xtask bench kperf --pairs 3          our kperf beside Azure/kperf
+  cargo xtask bench run --pairs 1            what `cargo xtask run kperf` takes beyond its rows: 3 minutes a run, and one to warm up
 
 Exit code 10 when a figure misses its limit.")]
 pub(crate) struct BenchArgs {
     /// What is measured.
     #[arg(value_enum, default_value_t = BenchOf::Fixture)]
     pub(crate) of: BenchOf,
-    /// Interleaved pairs.
+    /// Interleaved pairs, or runs after the one that warms up.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) pairs: u32,
 }
@@ -393,4 +394,6 @@ pub(crate) enum BenchOf {
     Fixture,
     /// Our kperf, beside Azure/kperf: about 8 minutes for 5 pairs, after its build.
     Kperf,
+    /// A run, beside its own rows.
+    Run,
 }
