@@ -45,6 +45,7 @@ fn pins_parse() {
     ctr v2.3.7: KUBEDYNO_CTR => v2.3.7
     azure-kperf v0.3.5: KUBEDYNO_AZURE_KPERF => github.com/Azure/kperf v0.3.5
     cargo-nextest 0.9.151: KUBEDYNO_CARGO_NEXTEST => cargo-nextest 0.9.151
+    cargo-deny 0.20.2: KUBEDYNO_CARGO_DENY => cargo-deny 0.20.2
     "#);
 }
 
