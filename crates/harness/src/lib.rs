@@ -41,6 +41,6 @@ pub use phase::{Account, Goal, PhaseSpec};
 pub use pods::PodStages;
 pub use program::Program;
 pub use suite::Suite;
-pub use supervise::{Launch, Service, Supervisor};
+pub use supervise::{Launch, Service, Supervisor, ended_children_cpu_s, free_port, until_ready};
 pub use trial::{Row, Trial, judged, run};
 pub use watch::{Change, Sink, Tamper, Tampered, Watch, WatchSpec};

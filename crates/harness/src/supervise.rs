@@ -8,13 +8,20 @@ use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use cluster::{Component, Process};
+use procfs::process::Process as ProcEntry;
 
 use crate::error::{Error, Result};
 
 /// What the leader of the group runs.
 const WATCHDOG: &str = "while read -r _; do :; done; kill -KILL 0";
+
+/// How long a service may take to become ready.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Variables of this process that a supervised one gets; everything else that it needs is given by name.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
@@ -139,10 +146,49 @@ impl Service {
     }
 }
 
+/// Waits until a service says that it is ready. What did not become ready is told with the end of its log.
+///
+/// # Errors
+/// When it is not ready within a minute.
+pub async fn until_ready<F>(name: &str, log: &Path, mut ready: impl FnMut() -> F) -> Result<()>
+where
+    F: Future<Output = bool>,
+{
+    let until = Instant::now() + READY_WITHIN;
+    while !ready().await {
+        if Instant::now() > until {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            let last = text.lines().last().unwrap_or("it said nothing");
+            let within = READY_WITHIN.as_secs();
+            return Err(Error::Environment(format!(
+                "{name} is not ready within {within} s: {last} ({})",
+                log.display()
+            )));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// A port of loopback that nobody listens on. Another program can take it before it is used; then its user does not become
+/// ready.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
+    let port = listener.and_then(|listener| listener.local_addr()).map(|address| address.port());
+    port.map_err(|error| Error::Environment(format!("no free port on loopback: {error}")))
+}
+
+/// CPU seconds of all children of this process that have ended: of programs that ran for one request each.
+pub fn ended_children_cpu_s() -> f64 {
+    let stat = ProcEntry::myself().and_then(|process| process.stat());
+    stat.map_or(0.0, |stat| (stat.cutime + stat.cstime) as f64 / procfs::ticks_per_second() as f64)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use cluster::State;
 
     use super::*;

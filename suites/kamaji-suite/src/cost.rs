@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use cluster::Usage;
-use procfs::process::Process as ProcEntry;
 
 /// The window over which the document's CPU figure is taken to be a mean: what dashboards of its kind show
 /// (`rate(container_cpu_usage_seconds_total[30s])` and longer).
@@ -34,12 +33,6 @@ pub fn peak_mcpu(series: &[(Duration, Usage)], window: Duration) -> Option<f64> 
 /// The largest memory of any look, in MiB.
 pub fn peak_mib(series: &[(Duration, Usage)]) -> Option<f64> {
     series.iter().map(|(_, usage)| usage.rss_bytes).max().map(|bytes| bytes as f64 / f64::from(1 << 20))
-}
-
-/// CPU seconds of all children of this process that have ended.
-pub(crate) fn children_cpu_s() -> f64 {
-    let stat = ProcEntry::myself().and_then(|process| process.stat());
-    stat.map_or(0.0, |stat| (stat.cutime + stat.cstime) as f64 / procfs::ticks_per_second() as f64)
 }
 
 #[cfg(test)]

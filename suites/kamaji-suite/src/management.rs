@@ -10,7 +10,6 @@ mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use harness::{Error, Program, Supervisor, Trial, make_kinds, read_kinds};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -30,10 +29,6 @@ use crate::tenant::datastore_name;
 pub const KINDS: &str = "KUBEDYNO_KAMAJI_CRDS";
 /// Where the module has them.
 const MODULE_KINDS: &str = "charts/kamaji/crds";
-/// How long a process may take to be ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How often it is looked at meanwhile.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Everything that tenants need, running.
 #[derive(Debug)]
@@ -113,32 +108,4 @@ fn kinds(directory: &Path, keys: &Keys) -> Result<Vec<CustomResourceDefinition>,
         }
     }
     Ok(kinds)
-}
-
-/// Waits until `ready` says so; what did not become ready is told with the end of its log.
-async fn wait_until<F>(name: &str, log: &Path, mut ready: impl FnMut() -> F) -> Result<(), Error>
-where
-    F: Future<Output = bool>,
-{
-    let until = tokio::time::Instant::now() + READY_WITHIN;
-    while !ready().await {
-        if tokio::time::Instant::now() > until {
-            let text = std::fs::read_to_string(log).unwrap_or_default();
-            let last = text.lines().last().unwrap_or("it said nothing");
-            let within = READY_WITHIN.as_secs();
-            return Err(Error::Environment(format!(
-                "{name} is not ready within {within} s: {last} ({})",
-                log.display()
-            )));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    Ok(())
-}
-
-/// A port that nobody listens on. Another program can take it before it is used; then its user does not become ready.
-fn free_port() -> Result<u16, Error> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
-    let port = listener.and_then(|listener| listener.local_addr()).map(|address| address.port());
-    port.map_err(|error| Error::Environment(format!("no free port on loopback: {error}")))
 }

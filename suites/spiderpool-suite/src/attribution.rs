@@ -2,8 +2,7 @@
 //! requests went.
 
 use cluster::{Component, Process};
-use harness::Trial;
-use procfs::process::Process as ProcEntry;
+use harness::{Trial, ended_children_cpu_s};
 use record::PhaseRecord;
 
 use crate::kubelet::{Attempt, Kubelets, Operation, errors, summary};
@@ -39,7 +38,7 @@ impl Edge {
             figures: plugin.figures().await,
             attempts: kubelets.log().len(),
             processes: plugin.processes().iter().filter_map(cpu).collect(),
-            children_cpu_s: children_cpu_s(),
+            children_cpu_s: ended_children_cpu_s(),
         }
     }
 
@@ -112,12 +111,6 @@ fn components(phase: Option<&PhaseRecord>) -> Vec<(&'static str, f64)> {
 
 fn cpu(component: &Component) -> Option<(Process, f64)> {
     Some((component.process, component.process.usage()?.cpu_s))
-}
-
-/// CPU seconds of all children that have ended: the programs that ran for one request each.
-fn children_cpu_s() -> f64 {
-    let stat = ProcEntry::myself().and_then(|process| process.stat());
-    stat.map_or(0.0, |stat| (stat.cutime + stat.cstime) as f64 / procfs::ticks_per_second() as f64)
 }
 
 #[cfg(test)]

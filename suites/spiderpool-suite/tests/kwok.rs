@@ -16,7 +16,6 @@ use spiderpool_suite::{exhaustion, matrix_row, ratio_row, tier, tier_row};
 #[case::host_local_v4_1x100("host_local_v4_1x100")]
 #[case::spiderpool_v4_1x100("spiderpool_v4_1x100")]
 #[case::spiderpool_subnet_v4_10x10("spiderpool_subnet_v4_10x10")]
-#[case::whereabouts_v4_1x10("whereabouts_v4_1x10")]
 #[case::whereabouts_slices_v4_1x10("whereabouts_slices_v4_1x10")]
 #[case::spiderpool_gate("spiderpool_gate")]
 #[case::host_local_v4_1x1000_published("host_local_v4_1x1000_published")]
@@ -52,7 +51,6 @@ async fn one_address_too_few(#[case] test: &str) {
 
 /// What one request costs, alone and beside others, while the pool fills.
 #[rstest]
-#[case::tier_spiderpool_exec_50x1("tier_spiderpool_exec_50x1")]
 #[case::tier_spiderpool_exec_256x1_published("tier_spiderpool_exec_256x1_published")]
 #[case::tier_host_local_240x1_published("tier_host_local_240x1_published")]
 #[case::tier_host_local_240x50_published("tier_host_local_240x50_published")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cluster::Component;
-use harness::{Error, Launch, Service, Supervisor, Trial};
+use harness::{Error, Launch, Service, Supervisor, Trial, free_port, until_ready};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::etcdctl::Etcdctl;
 use super::keys::Keys;
-use super::{free_port, metrics, wait_until};
+use super::metrics;
 use crate::parameters::KeyFormat;
 use crate::tenant::datastores;
 
@@ -132,7 +132,7 @@ impl DataStore {
 async fn healthy(launch: &Launch, base: &str, supervisor: &Supervisor) -> Result<Service, Error> {
     let service = supervisor.launch(launch)?;
     let health = format!("{base}/health");
-    wait_until(&launch.name, service.log(), || metrics::answers(health.clone())).await?;
+    until_ready(&launch.name, service.log(), || metrics::answers(health.clone())).await?;
     Ok(service)
 }
 

@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cluster::Shell;
-use harness::{Error, Program};
+use harness::{Error, Program, ended_children_cpu_s};
 use k8s_openapi::ByteString;
 use tokio::process::Command;
 
-use crate::cost::children_cpu_s;
 use crate::pkcs8;
 
 /// kubeadm wants an address for what it signs, and asks the routing table for one when it is loopback's. This is of the
@@ -81,7 +80,7 @@ impl Keys {
     /// As [`Self::make`].
     pub async fn bare(&self, tenants: u32) -> Result<Bare, Error> {
         let repeats = (tenants * KEYS_OF_TENANT).div_ceil(KEYS_OF_KUBEADM).max(1);
-        let (began, before) = (Instant::now(), children_cpu_s());
+        let (began, before) = (Instant::now(), ended_children_cpu_s());
         for _ in 0..repeats {
             let directory = self.directory.join("bare");
             self.kubeadm(&["certs", "all"], &directory).await?;
@@ -90,7 +89,10 @@ impl Keys {
             Shell::real().remove_dir(&directory)?;
         }
         let of_tenant = f64::from(KEYS_OF_TENANT) / f64::from(repeats * KEYS_OF_KUBEADM);
-        Ok(Bare { cpu_s: (children_cpu_s() - before) * of_tenant, wall_s: began.elapsed().as_secs_f64() * of_tenant })
+        Ok(Bare {
+            cpu_s: (ended_children_cpu_s() - before) * of_tenant,
+            wall_s: began.elapsed().as_secs_f64() * of_tenant,
+        })
     }
 
     async fn kubeadm(&self, phase: &[&str], directory: &Path) -> Result<(), Error> {

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cluster::{Component, Shell};
-use harness::{Error, Launch, Service, Supervisor};
+use harness::{Error, Launch, Service, Supervisor, free_port, until_ready};
 use rustix::process::Signal;
 
 use super::keys::Keys;
 use super::metrics::{Figures, answers};
 use super::webhooks::PORT;
-use super::{free_port, wait_until};
 
 /// Bytes at the end of its log in which its complaints are looked for.
 const TAIL: u64 = 1 << 20;
@@ -214,7 +213,7 @@ async fn launch(settings: &Settings, nth: u32, supervisor: &Supervisor) -> Resul
     let ready = format!("http://{health}/readyz");
     let listens =
         || async { answers(ready.clone()).await && tokio::net::TcpStream::connect(("127.0.0.1", PORT)).await.is_ok() };
-    wait_until("kamaji", service.log(), listens).await?;
+    until_ready("kamaji", service.log(), listens).await?;
     Ok((service, format!("http://{metrics}/metrics")))
 }
 

@@ -12,11 +12,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use cluster::Component;
 use futures_util::future::{BoxFuture, join_all, try_join_all};
-use harness::{Error, Program, Service, Supervisor};
+use harness::{Error, Program, Service, Supervisor, until_ready};
 use kube::Client;
 
 use crate::automatic::AutomaticPool;
@@ -26,11 +25,6 @@ use crate::pool::Pool;
 
 use agent::Agent;
 pub use objects::KINDS;
-
-/// How long an agent or the controller may take to be ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How often it is looked at meanwhile.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// What Spiderpool is started with.
 #[derive(Clone, Debug)]
@@ -109,7 +103,7 @@ impl Spiderpool {
     async fn agent_ready(&self, n: usize) -> Result<(), Error> {
         let socket = self.socket(n);
         let log = self.settings.directory.join(format!("agent-{n}.log"));
-        wait_until(&format!("spiderpool-agent {n}"), &log, || agent::is_healthy(&socket)).await
+        until_ready(&format!("spiderpool-agent {n}"), &log, || agent::is_healthy(&socket)).await
     }
 
     fn socket(&self, n: usize) -> PathBuf {
@@ -193,25 +187,6 @@ impl Plugin for Spiderpool {
     }
 }
 
-/// Waits until `ready` says so; what did not become ready is told with the end of its log.
-async fn wait_until<F>(name: &str, log: &Path, ready: impl Fn() -> F) -> Result<(), Error>
-where
-    F: Future<Output = bool>,
-{
-    let until = tokio::time::Instant::now() + READY_WITHIN;
-    while !ready().await {
-        if tokio::time::Instant::now() > until {
-            let text = std::fs::read_to_string(log).unwrap_or_default();
-            let last = text.lines().last().unwrap_or("it said nothing");
-            let message =
-                format!("{name} is not ready within {} s: {last} ({})", READY_WITHIN.as_secs(), log.display());
-            return Err(Error::Environment(message));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    Ok(())
-}
-
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -219,11 +194,4 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 /// JSON, which is YAML.
 fn write(path: &Path, value: &serde_json::Value) -> Result<(), Error> {
     Ok(cluster::Shell::real().write(path, value.to_string().as_bytes())?)
-}
-
-/// A port that nobody listens on. Another program can take it before it is used; then its user does not become ready.
-fn free_port() -> Result<u16, Error> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
-    let port = listener.and_then(|listener| listener.local_addr()).map(|address| address.port());
-    port.map_err(|error| Error::Environment(format!("no free port on loopback: {error}")))
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use harness::{Error, Launch, Service, Supervisor};
+use harness::{Error, Launch, Service, Supervisor, free_port};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
-use super::{Settings, free_port};
+use super::Settings;
 use crate::plugin::{Failure, INTERFACE, Sandbox};
 
 /// `DefaultCNIClientTimeout` (`pkg/constant/timeout.go`).

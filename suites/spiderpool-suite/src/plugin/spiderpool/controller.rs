@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use harness::{Error, Launch, Service, Supervisor};
+use harness::{Error, Launch, Service, Supervisor, free_port, until_ready};
 
+use super::Settings;
 use super::certificate::Certificate;
-use super::{Settings, free_port, wait_until};
 
 /// Starts the controller and waits until its webhooks listen; returns their port.
 pub(super) async fn start(
@@ -40,6 +40,6 @@ pub(super) async fn start(
     };
     let service = supervisor.launch(&launch)?;
     let listens = || async move { tokio::net::TcpStream::connect(("127.0.0.1", webhooks)).await.is_ok() };
-    wait_until("spiderpool-controller", service.log(), listens).await?;
+    until_ready("spiderpool-controller", service.log(), listens).await?;
     Ok((service, webhooks))
 }
