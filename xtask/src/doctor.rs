@@ -136,6 +136,16 @@ fn rust_components() -> Result<String, String> {
 }
 
 /// Every program of a cluster is here, or Go is here to build what is missing, or release hosts may have it.
+/// Refuses at once where the clusters' programs cannot be had, before minutes go into other things. No release stands in for
+/// Go: that of kwok has no checksums.
+pub(crate) fn can_simulate(ctx: &Ctx) -> Result<(), Failure> {
+    let kwok = missing(ctx, &["kwok", "kwokctl"]).map_err(Failure::environment)?;
+    kwok.into_iter().try_for_each(|name| {
+        let lacks = |why| Failure::environment(format!("{name} is missing, and {why}"));
+        ctx.thirdparty().can_build(name).map_err(lacks)
+    })
+}
+
 fn programs(ctx: &Ctx) -> Result<String, String> {
     let missing = missing(ctx, &PROGRAMS)?;
     if missing.is_empty() {

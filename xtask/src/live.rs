@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use measure::human;
@@ -19,6 +20,8 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
 pub(crate) struct Live {
     run_dir: RunDir,
     rows: Vec<Expected>,
+    /// Files that are older are of the run that this one resumes.
+    since: SystemTime,
     finished: BTreeSet<String>,
     bar: Option<ProgressBar>,
     last_line: (Instant, String),
@@ -36,7 +39,8 @@ impl Live {
             bar
         });
         let last_line = (Instant::now(), String::new());
-        Self { run_dir: run_dir.clone(), rows: rows.to_vec(), finished: BTreeSet::new(), bar, last_line }
+        let (run_dir, rows, since) = (run_dir.clone(), rows.to_vec(), SystemTime::now());
+        Self { run_dir, rows, since, finished: BTreeSet::new(), bar, last_line }
     }
 
     /// Looks at the files and shows what changed.
@@ -44,6 +48,9 @@ impl Live {
         for row in &self.rows {
             let name = format!("{} {}", row.suite, row.test);
             if self.finished.contains(&name) {
+                continue;
+            }
+            if !self.is_of_now(&self.run_dir.trial_path(&row.suite, &row.test)) {
                 continue;
             }
             let Some(trial) = self.run_dir.trial(&row.suite, &row.test) else { continue };
@@ -79,8 +86,17 @@ impl Live {
         let unfinished = |row: &&Expected| !self.finished.contains(&format!("{} {}", row.suite, row.test));
         self.rows.iter().filter(unfinished).find_map(|row| {
             let path = self.run_dir.progress_path(&row.suite, &row.test);
+            if !self.is_of_now(&path) {
+                return None;
+            }
             Some((format!("{} {}", row.suite, row.test), std::fs::read_to_string(path).ok()?))
         })
+    }
+
+    fn is_of_now(&self, path: &Path) -> bool {
+        // A file's time is that of the kernel's last tick, which may lie some milliseconds back.
+        const TICK: Duration = Duration::from_millis(20);
+        std::fs::metadata(path).and_then(|file| file.modified()).is_ok_and(|modified| modified + TICK >= self.since)
     }
 
     fn line(&self, line: &str) {

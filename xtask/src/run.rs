@@ -15,6 +15,7 @@ use record::{Expected, Run, RunDir, State, annotate_junit, gather, new_run_id, s
 use crate::cli::{ProviderName, RunArgs, RunProvider};
 use crate::compare::step_summary;
 use crate::ctx::{Ctx, print, say};
+use crate::doctor::can_simulate;
 use crate::exit::{Exit, Failure};
 use crate::fixture::{CLUSTER, open_run};
 use crate::gc::RunCard;
@@ -49,6 +50,9 @@ pub(crate) async fn run(ctx: &Ctx, mut args: RunArgs) -> Result<Exit, Failure> {
         Failure::environment(format!("{error}; make it writable, or name another directory with --out"))
     })?;
     ctx.check_writable()?;
+    if args.provider != Some(RunProvider::Existing) && fixture_of(args) == "kwok" {
+        can_simulate(ctx)?;
+    }
     let mut guest = match args.provider {
         Some(RunProvider::Existing) => Some(Guest::arrive(ctx, args).await?),
         _ => None,

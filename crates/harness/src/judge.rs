@@ -160,7 +160,12 @@ fn sentence(trial: &Trial, verdict: Verdict, ended: Option<&Error>) -> String {
     }
     if verdict == Verdict::Pass {
         let phases = trial.phases.iter().map(|phase| format!("{} {:.1} s", phase.name, phase.took_s));
-        parts.push(format!("{} budgets met: {}", trial.budgets.len(), phases.collect::<Vec<_>>().join(", ")));
+        let phases = phases.collect::<Vec<_>>().join(", ");
+        let met = match trial.budgets.len() {
+            1 => "1 budget met".to_owned(),
+            n => format!("{n} budgets met"),
+        };
+        parts.push(if phases.is_empty() { met } else { format!("{met}: {phases}") });
     } else {
         parts.extend(busiest(trial));
         parts.extend(trial.component_deaths.iter().cloned());

@@ -145,7 +145,10 @@ pub async fn judged(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>
         match Lease::try_take(&locks, &descriptor.name, Mode::Exclusive, &what, Some(&context.run_id))? {
             Ok(lease) => break lease,
             Err(holder) if holder != told => {
-                say(&format!("waiting for `{}`: in use by {holder}", descriptor.name));
+                let waiting = format!("waiting for `{}`: in use by {holder}", descriptor.name);
+                say(&waiting);
+                // What a test says is kept by nextest until it ends; this is shown at once.
+                RunDir::at(&context.results).show_progress(row.suite, &row.test, &waiting);
                 told = holder;
             }
             Err(_) => tokio::select! {
