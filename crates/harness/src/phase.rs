@@ -184,7 +184,15 @@ pub(crate) fn record(spec: &PhaseSpec, end: &End, before: &Before, after: &After
         Gap::of(between, &ledger.curve(&spec.cohorts, from), &ledger.curve(&spec.cohorts, to), before.at)
     });
     let counters = &after.counters;
-    let requests = counters.requests_since(&before.counters);
+    // What a component counted before it died is lost: a count of its successor is no difference, however high it is by now.
+    let lived = |name: &str| {
+        let same = |was: &Process| after.usage.get(name).is_some_and(|(now, _)| now == was);
+        before.usage.get(name).is_none_or(|(was, _)| same(was))
+    };
+    let (apiserver_lived, etcd_lived) = (lived("kube-apiserver"), lived("etcd"));
+    let of_apiserver = |before, after| grown(before, after).filter(|_| apiserver_lived);
+    let of_etcd = |before, after| grown(before, after).filter(|_| etcd_lived);
+    let requests = counters.requests_since(&before.counters).filter(|_| apiserver_lived);
     PhaseRecord {
         name: spec.name.to_owned(),
         started_s: before.at.as_secs_f64(),
@@ -210,9 +218,9 @@ pub(crate) fn record(spec: &PhaseSpec, end: &End, before: &Before, after: &After
         yardstick_ms: after.yardstick.map(|time| time.as_secs_f64() * 1e3),
         api_requests: requests.as_ref().map(|requests| requests.values().sum()),
         api_requests_by: most_frequent(requests.unwrap_or_default()),
-        ended_watches: grown(before.counters.ended_watches, counters.ended_watches),
-        etcd_puts: grown(before.counters.etcd_puts, counters.etcd_puts),
-        etcd_wal_bytes: grown(before.counters.etcd_wal_bytes, counters.etcd_wal_bytes),
+        ended_watches: of_apiserver(before.counters.ended_watches, counters.ended_watches),
+        etcd_puts: of_etcd(before.counters.etcd_puts, counters.etcd_puts),
+        etcd_wal_bytes: of_etcd(before.counters.etcd_wal_bytes, counters.etcd_wal_bytes),
         etcd_db_growth_bytes: grown(before.counters.etcd_db_bytes, counters.etcd_db_bytes),
         breakdowns: Vec::new(),
     }
@@ -233,4 +241,37 @@ fn most_frequent(requests: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     all.sort_by(|a, b| b.1.total_cmp(&a.1));
     all.truncate(REQUEST_KINDS);
     all.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn counted(puts: f64, requests: f64) -> Counters {
+        let requests = BTreeMap::from([("POST pods".to_owned(), requests)]);
+        Counters { etcd_puts: Some(puts), requests: Some(requests), ..Counters::default() }
+    }
+
+    fn alive(pids: [i32; 2]) -> BTreeMap<String, (Process, Usage)> {
+        let usage = |pid| (Process { pid, started_ticks: 1 }, Usage::default());
+        [("etcd", pids[0]), ("kube-apiserver", pids[1])].map(|(name, pid)| (name.to_owned(), usage(pid))).into()
+    }
+
+    #[rstest]
+    #[case::both_lived(alive([1, 2]), alive([1, 2]), (Some(900.0), Some(90.0)))]
+    #[case::etcd_was_started_again(alive([1, 2]), alive([3, 2]), (None, Some(90.0)))]
+    #[case::the_apiserver_was_started_again(alive([1, 2]), alive([1, 3]), (Some(900.0), None))]
+    #[case::nobody_looks_at_processes(BTreeMap::new(), BTreeMap::new(), (Some(900.0), Some(90.0)))]
+    fn a_successor_that_counted_higher_again_makes_no_difference(
+        #[case] was: BTreeMap<String, (Process, Usage)>,
+        #[case] is: BTreeMap<String, (Process, Usage)>,
+        #[case] (puts, requests): (Option<f64>, Option<f64>),
+    ) {
+        let before = Before { at: Duration::ZERO, usage: was, counters: counted(100.0, 10.0) };
+        let after = After { usage: is, counters: counted(1000.0, 100.0), yardstick: None, faults: Vec::new() };
+        let spec = PhaseSpec::new("create", &Account::new(&["a", "b"]), Vec::new(), (0, 1), StallRule::seconds(1, 1));
+        let phase = record(&spec, &End::Complete { took: Duration::ZERO }, &before, &after);
+        assert_eq!((phase.etcd_puts, phase.api_requests), (puts, requests));
+    }
 }

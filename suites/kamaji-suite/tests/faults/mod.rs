@@ -23,6 +23,8 @@ fn nothing_left(record: &Trial) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_is_killed_in_the_middle_finishes_when_it_is_back() {
     let record = faulted("tcp_fault", "operator_killed", Fault::OperatorKilled).await;
+    // The row itself killed the operator, so that its death is no budget's.
+    assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
     assert!(record.phases.iter().all(|phase| phase.verdict.is_none() && phase.unaccounted == 0), "{}", record.reason);
     nothing_left(&record);
 }
@@ -39,6 +41,7 @@ async fn a_datastore_that_is_down_stalls_its_tenants_and_the_verdict_says_why() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_of_another_datastore_do_not_care_that_one_is_down() {
     let record = faulted("tcp_fault_two_stores", "one_store_down", Fault::StoreDown).await;
+    assert_eq!(record.verdict, Some(Verdict::Stalled), "{}", record.reason);
     assert!(record.reason.contains("create: stalled at 3/6"), "{}", record.reason);
     nothing_left(&record);
 }
@@ -55,6 +58,7 @@ async fn a_key_that_the_operator_cannot_read_is_named() {
 async fn a_certificate_that_has_expired_is_made_anew() {
     let (row, benchmark) = disturbed_row("tcp_fault_expired", "certificate_expired").unwrap();
     let record = judged(row, async |trial| lifecycle::drive(trial, &benchmark, None).await).await.unwrap();
+    assert_eq!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
     let renewed = record.phases.iter().find(|phase| phase.name == "expire").unwrap();
     assert!(renewed.verdict.is_none() && renewed.done == 3, "{}", record.reason);
     nothing_left(&record);
@@ -80,5 +84,7 @@ async fn a_full_service_range_stalls_tenants_and_the_verdict_says_why() {
 async fn what_is_wrong_is_refused_in_words(#[case] request: Request, #[case] words: &str) {
     let (row, benchmark) = disturbed_row("tcp_fault", &format!("{request:?}")).unwrap();
     let record = judged(row, async |trial| faults::ask(trial, &benchmark, request).await).await.unwrap();
+    // There is nothing to measure of what was refused.
+    assert_eq!(record.verdict, Some(Verdict::NoData), "{}", record.reason);
     assert!(record.reason.contains(words), "{}", record.reason);
 }

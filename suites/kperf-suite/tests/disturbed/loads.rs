@@ -8,18 +8,12 @@ use kperf_suite::{DISTURBED_FIXTURE, disturbed_load_row};
 use measure::Verdict;
 use record::Trial;
 
-use super::with;
+use super::{assert_missed, with};
 use crate::means::{Neighbour, faults, pause};
 
 pub(super) async fn disturbed(test: &'static str, on_load: Option<OnLoad>) -> Trial {
     let (row, load) = disturbed_load_row("load_disturbed", test).unwrap();
     judged(row, async |trial| drive(trial, &load, DISTURBED_FIXTURE, on_load).await).await.unwrap()
-}
-
-/// The metrics that were missed; all of `wanted` have to be among them.
-pub(super) fn assert_missed(record: &Trial, wanted: &[&str]) {
-    let missed = with(record, Verdict::Fail);
-    assert!(wanted.iter().all(|metric| missed.contains(metric)), "missed only {missed:?}: {}", record.reason);
 }
 
 /// The control: what follows is the work of the disturbance, not of the row.
@@ -36,7 +30,7 @@ async fn a_load_beside_a_noisy_neighbour_costs_too_much() {
     let test = "a_load_beside_a_noisy_neighbour_costs_too_much";
     let record = disturbed(test, Some(Box::new(move || noise.start()))).await;
     neighbour.stop();
-    assert_missed(&record, &["load_yardsticks_per_object", "load_etcd_puts_per_object"]);
+    assert_missed(&record, Verdict::Fail, &["load_yardsticks_per_object", "load_etcd_puts_per_object"]);
 }
 
 /// A list comes from the apiserver's memory, a patch does not.
@@ -51,7 +45,7 @@ async fn an_etcd_that_stands_still_misses_the_latency_of_writes() {
         });
     });
     let record = judged(row, async |trial| drive(trial, &load, DISTURBED_FIXTURE, Some(on_load)).await);
-    assert_missed(&record.await.unwrap(), &["patch_service_p50_x_readyz"]);
+    assert_missed(&record.await.unwrap(), Verdict::Fail, &["patch_service_p50_x_readyz"]);
 }
 
 /// The apiserver's own count of lists and patches is what tells that the load is not what the row says.
@@ -61,7 +55,8 @@ async fn a_load_of_other_requests_is_not_counted_as_that_of_the_row() {
     let (row, mut load) = disturbed_load_row("load_disturbed", test).unwrap();
     load.profile = "every-kind.yaml".to_owned();
     let record = judged(row, async |trial| drive(trial, &load, DISTURBED_FIXTURE, None).await);
-    assert_missed(&record.await.unwrap(), &["server_counted_share"]);
+    // It sends no list of the kinds whose times are judged.
+    assert_missed(&record.await.unwrap(), Verdict::NoData, &["server_counted_share"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,7 +74,7 @@ async fn an_apiserver_that_dies_fails_what_it_was_asked() {
     let record = record.await.unwrap();
     // Not while the load goes on: one of a thousand clients that connect again and again can take the port.
     faults().restart("kube-apiserver", &|_| ()).unwrap();
-    assert_missed(&record, &["load_error_share", "component_deaths"]);
+    assert_missed(&record, Verdict::NoData, &["load_error_share", "component_deaths"]);
     // Its counters began again, so they say nothing of the load.
     assert!(with(&record, Verdict::NoData).contains(&"server_counted_share"), "{}", record.reason);
 }

@@ -10,8 +10,7 @@ use kperf_suite::{DISTURBED_FIXTURE, bench, disturbed_bench_row, disturbed_row};
 use measure::Verdict;
 use record::Trial;
 
-use super::loads::{self, assert_missed};
-use super::{disturbed, with};
+use super::{assert_missed, disturbed, loads, with};
 use crate::means::{Neighbour, faults, pause, slow_down, unaccounted};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,11 +24,9 @@ async fn every_rate_is_missed_when_its_component_stands_still() {
     };
     let disturbance = Disturbance { on_phase: Some(Box::new(on_phase)), ..Disturbance::default() };
     let record = disturbed("every_rate_is_missed_when_its_component_stands_still", disturbance).await;
-    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
-    let missed = with(&record, Verdict::Fail);
     let rates =
         ["create_nodes_per_s", "create_pods_per_s", "delete_nodes_per_s", "delete_pods_per_s", "roll_pods_per_s"];
-    assert!(rates.iter().all(|rate| missed.contains(rate)), "missed only {missed:?}");
+    assert_missed(&record, Verdict::Fail, &rates);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,8 +47,7 @@ async fn a_dropped_event_is_found_by_a_list_and_marked() {
     };
     let disturbance = Disturbance { pods: Some(Box::new(tamper)), ..Disturbance::default() };
     let record = disturbed("a_dropped_event_is_found_by_a_list_and_marked", disturbance).await;
-    assert_eq!(record.verdict, Some(Verdict::Fail), "{}", record.reason);
-    assert!(with(&record, Verdict::Fail).contains(&"relisted_objects"), "{}", record.reason);
+    assert_missed(&record, Verdict::Fail, &["relisted_objects"]);
     assert_eq!(record.phases[1].relisted, 1);
     assert_eq!(unaccounted(&record), 0, "{}", record.reason);
 }
@@ -77,7 +73,7 @@ async fn a_network_that_is_cut_again_and_again_makes_events_late() {
     };
     let disturbance = Disturbance { pods: Some(Box::new(tamper)), ..Disturbance::default() };
     let record = disturbed("a_network_that_is_cut_again_and_again_makes_events_late", disturbance).await;
-    assert!(with(&record, Verdict::Fail).contains(&"late_share"), "{}", record.reason);
+    assert_missed(&record, Verdict::Fail, &["late_share"]);
     assert_eq!(unaccounted(&record), 0, "{}", record.reason);
     assert!(record.watches["pods"].breaks > 10, "{:?}", record.watches);
 }
@@ -107,7 +103,7 @@ async fn a_slowed_arm_is_slower_than_the_plain_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_arm_that_is_slower_than_the_slowed_one_fails() {
     let record = one_arm_slowed("a_plain_arm_that_is_slower_than_the_slowed_one_fails", "plain").await;
-    assert!(with(&record, Verdict::Fail).contains(&"slowed_to_plain_create_pods_s"), "{}", record.reason);
+    assert_missed(&record, Verdict::Fail, &["slowed_to_plain_create_pods_s"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,9 +139,7 @@ async fn a_harness_that_costs_too_much_is_told() {
     let disturbance =
         Disturbance { pods: Some(Box::new(|_: &[u8]| Tampered::Pad(1_500_000))), ..Disturbance::default() };
     let record = disturbed("a_harness_that_costs_too_much_is_told", disturbance).await;
-    let missed = with(&record, Verdict::Fail);
-    let own = ["harness_cpu_share_of_apiserver", "harness_peak_rss_mib"];
-    assert!(own.iter().all(|metric| missed.contains(metric)), "missed only {missed:?}");
+    assert_missed(&record, Verdict::Fail, &["harness_cpu_share_of_apiserver", "harness_peak_rss_mib"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,8 +154,8 @@ async fn an_apiserver_that_stands_still_misses_the_rate_and_the_latencies() {
     let test = "an_apiserver_that_stands_still_misses_the_rate_and_the_latencies";
     let record = loads::disturbed(test, Some(on_load)).await;
     let slow = ["load_service_p50_ms", "load_service_max_ms", "stale_list_service_p99_x_readyz"];
-    assert_missed(&record, &["load_achieved_share", "quorum_list_service_p99_x_readyz"]);
-    assert_missed(&record, &slow);
+    assert_missed(&record, Verdict::Fail, &["load_achieved_share", "quorum_list_service_p99_x_readyz"]);
+    assert_missed(&record, Verdict::Fail, &slow);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,5 +176,5 @@ async fn a_bench_whose_jobs_never_end_is_no_bench() {
         driven.map_err(|_| harness::Error::Environment("the bench does not end".to_owned()))?
     });
     let record = record.await.unwrap();
-    assert_missed(&record, &["churn_rounds"]);
+    assert_missed(&record, Verdict::Fail, &["churn_rounds"]);
 }

@@ -1,5 +1,5 @@
-//! Fault rows: what the virtual node pool goes through when its control plane breaks. Where a component dies the verdict is
-//! never `pass`, nothing is lost from the account, and how long the recovery took is a figure.
+//! Fault rows: what the virtual node pool goes through when its control plane breaks. Beside each fault stands how its row may
+//! end and with which verdict; nothing is lost from the account, and how long the recovery took is a figure.
 //!
 //! They run on the cluster that may be broken, and take an hour: `cargo nextest run -p kperf-suite --profile nightly`.
 
@@ -11,16 +11,31 @@ use cluster::{Error, Proxy};
 use harness::{Injection, fixture, judged};
 use kperf_suite::nodepool::{Disturbance, drive};
 use kperf_suite::{DISTURBED_FIXTURE, disturbed_row};
-use measure::Verdict;
+use measure::Verdict::{self, Fail, NoData, Pass, Stalled};
 use record::{PhaseRecord, Trial};
 use rstest::rstest;
 
+use self::Ending::{Recovered, Refused, Stranded};
 use crate::means::{faults, unaccounted};
 
 /// The share of a phase's objects that are done when the fault comes.
 const SHARE: f64 = 0.2;
 /// How long a component stays dead.
 const DOWN: Duration = Duration::from_secs(2);
+
+/// How a fault row ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Every phase came to its end; the verdict is that of the budgets. It is `no-data` where a component counted what an object
+    /// cost and died with its count.
+    Recovered(Verdict),
+    /// Nodes are created and deleted one by one; a request that met what was dead ended the phase: `no-data`.
+    Refused,
+    /// Where requests were refused, or the simulation was away, it may have stranded pods: it asks once for each, and one whose
+    /// request was refused never runs. Started again, it waits for the Leases of the one that died, for up to 200 s. Then the
+    /// phase stalls, and the objects that it lacks are counted and named: `stalled`.
+    Stranded,
+}
 
 /// Runs the row, and does `act` to its cluster in `phase`.
 async fn faulted(
@@ -41,6 +56,22 @@ async fn faulted(
     .unwrap()
 }
 
+/// The row ended in one of the ways that are right for its fault, and its account says so.
+fn assert_ended(record: &Trial, phase: &str, right: &[Ending]) {
+    let ending = match record.phases.last().unwrap().verdict {
+        None => Recovered(record.verdict.unwrap()),
+        Some(NoData) => Refused,
+        Some(Stalled) => Stranded,
+        Some(other) => panic!("a phase ended {other}: {}", record.reason),
+    };
+    assert!(right.contains(&ending), "{ending:?} is none of {right:?}: {}", record.reason);
+    match ending {
+        Recovered(_) => recovered(record, phase),
+        Refused => refused(record, phase),
+        Stranded => stranded(record, phase),
+    }
+}
+
 /// Every phase came to its end, every object is accounted for, and the recovery has a figure.
 fn recovered(record: &Trial, phase: &str) {
     // What stages rest on where a watch was broken is said; of the fault itself there is nothing to say: it was injected.
@@ -56,17 +87,20 @@ fn recovered(record: &Trial, phase: &str) {
     assert!(recovery.is_some_and(|seconds| seconds > 0.0), "{faulted:?}");
 }
 
-/// Where requests were refused, or the simulation was away, it may have stranded pods: it asks once for each, and one whose
-/// request was refused never runs. Started again, it waits for the Leases of the one that died, for up to 200 s. Then the
-/// phase stalls, and the objects that it lacks are counted and named.
-fn recovered_or_stranded(record: &Trial, phase: &str) {
+/// The phase of the fault is the last, and what it did not get to is counted and named.
+fn refused(record: &Trial, phase: &str) {
     let last = record.phases.last().unwrap();
-    if last.verdict.is_none() {
-        return recovered(record, phase);
-    }
+    assert_eq!((last.name.as_str(), record.verdict), (phase, Some(NoData)), "{}", record.reason);
+    assert_eq!(last.done + last.unaccounted, last.expected, "{last:?}");
+    assert!(!last.missing.is_empty());
+}
+
+/// The phase of the fault, or one after it, stalled; what it lacks is counted and named.
+fn stranded(record: &Trial, phase: &str) {
+    let last = record.phases.last().unwrap();
     let injected = |found: &PhaseRecord| found.name == phase && found.faults.len() == 1;
     assert!(record.phases.iter().any(injected), "{}", record.reason);
-    assert_eq!((last.verdict, record.verdict), (Some(Verdict::Stalled), Some(Verdict::Stalled)), "{}", record.reason);
+    assert_eq!(record.verdict, Some(Stalled), "{}", record.reason);
     // A roll is over when the new pods run and the old ones are gone.
     let objects = if last.name == "roll-pods" { 2 * last.expected } else { last.expected };
     let account = format!("stalled at {}/{objects} after", objects - last.unaccounted);
@@ -75,12 +109,45 @@ fn recovered_or_stranded(record: &Trial, phase: &str) {
     assert!(last.faults.iter().all(|fault| fault.recovered_after_s.is_none()), "nothing recovered: {last:?}");
 }
 
+/// A component died, and that alone misses a budget.
+fn died(record: &Trial, component: &str) {
+    assert!(record.component_deaths.iter().any(|death| death.starts_with(component)), "{:?}", record.component_deaths);
+    assert!(record.reason.contains(component) && record.reason.contains("died"), "{}", record.reason);
+}
+
+/// Two components answer requests. What they counted of a pod's cost is judged in `create-pods`, and lost with them. No pod needs
+/// the other three to be accounted for, except the simulation: who runs the pods of its nodes is not there any more.
 #[rstest]
+#[case::etcd_in_create_nodes("etcd", "create-nodes", &[Recovered(Fail), Refused])]
+#[case::etcd_in_create_pods("etcd", "create-pods", &[Recovered(NoData), Stranded])]
+#[case::etcd_in_roll_pods("etcd", "roll-pods", &[Recovered(Fail), Stranded])]
+#[case::etcd_in_delete_pods("etcd", "delete-pods", &[Recovered(Fail), Stranded])]
+#[case::etcd_in_delete_nodes("etcd", "delete-nodes", &[Refused])]
+#[case::apiserver_in_create_nodes("kube-apiserver", "create-nodes", &[Recovered(Fail), Refused])]
+#[case::apiserver_in_create_pods("kube-apiserver", "create-pods", &[Recovered(NoData), Stranded])]
+#[case::apiserver_in_roll_pods("kube-apiserver", "roll-pods", &[Recovered(Fail), Stranded])]
+#[case::apiserver_in_delete_pods("kube-apiserver", "delete-pods", &[Recovered(Fail), Stranded])]
+#[case::apiserver_in_delete_nodes("kube-apiserver", "delete-nodes", &[Refused])]
+#[case::controller_manager_in_create_nodes("kube-controller-manager", "create-nodes", &[Recovered(Fail)])]
+#[case::controller_manager_in_create_pods("kube-controller-manager", "create-pods", &[Recovered(Fail)])]
+#[case::controller_manager_in_roll_pods("kube-controller-manager", "roll-pods", &[Recovered(Fail)])]
+#[case::controller_manager_in_delete_pods("kube-controller-manager", "delete-pods", &[Recovered(Fail)])]
+#[case::controller_manager_in_delete_nodes("kube-controller-manager", "delete-nodes", &[Recovered(Fail)])]
+#[case::scheduler_in_create_nodes("kube-scheduler", "create-nodes", &[Recovered(Fail)])]
+#[case::scheduler_in_create_pods("kube-scheduler", "create-pods", &[Recovered(Fail)])]
+#[case::scheduler_in_roll_pods("kube-scheduler", "roll-pods", &[Recovered(Fail)])]
+#[case::scheduler_in_delete_pods("kube-scheduler", "delete-pods", &[Recovered(Fail)])]
+#[case::scheduler_in_delete_nodes("kube-scheduler", "delete-nodes", &[Recovered(Fail)])]
+#[case::kwok_in_create_nodes("kwok-controller", "create-nodes", &[Recovered(Fail), Stranded])]
+#[case::kwok_in_create_pods("kwok-controller", "create-pods", &[Stranded])]
+#[case::kwok_in_roll_pods("kwok-controller", "roll-pods", &[Stranded])]
+#[case::kwok_in_delete_pods("kwok-controller", "delete-pods", &[Recovered(Fail), Stranded])]
+#[case::kwok_in_delete_nodes("kwok-controller", "delete-nodes", &[Recovered(Fail)])]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_component_is_killed_and_started_again(
-    #[values("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")]
-    component: &'static str,
-    #[values("create-nodes", "create-pods", "roll-pods", "delete-pods", "delete-nodes")] phase: &'static str,
+    #[case] component: &'static str,
+    #[case] phase: &'static str,
+    #[case] right: &[Ending],
 ) {
     let record = faulted(&format!("{component}_in_{phase}"), phase, format!("{component} killed"), move || {
         faults().kill(component)?;
@@ -88,28 +155,17 @@ async fn a_component_is_killed_and_started_again(
         faults().restart(component, &|_| ()).map(drop)
     })
     .await;
-    assert_ne!(record.verdict, Some(Verdict::Pass), "{}", record.reason);
-    assert!(record.component_deaths.iter().any(|death| death.starts_with(component)), "{:?}", record.component_deaths);
-    assert!(record.reason.contains(component) && record.reason.contains("died"), "{}", record.reason);
-    // Two answer requests. Nodes are created and deleted one by one: when such a request is refused, the phase ends there.
-    let answers = ["etcd", "kube-apiserver"].contains(&component);
-    let last = record.phases.last().unwrap();
-    match last.verdict {
-        Some(verdict) if answers && ["create-nodes", "delete-nodes"].contains(&phase) => {
-            assert_eq!((verdict, last.name.as_str()), (Verdict::NoData, phase), "{}", record.reason);
-            assert_eq!(record.verdict, Some(verdict), "{}", record.reason);
-            assert_eq!(last.done + last.unaccounted, last.expected, "{last:?}");
-            assert!(!last.missing.is_empty());
-        }
-        _ if answers || component == "kwok-controller" => recovered_or_stranded(&record, phase),
-        _ => recovered(&record, phase),
-    }
+    assert_ended(&record, phase, right);
+    died(&record, component);
 }
 
 #[rstest]
+#[case::in_create_pods("create-pods", &[Recovered(NoData), Stranded])]
+#[case::in_roll_pods("roll-pods", &[Recovered(Fail), Stranded])]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_apiserver_is_stopped_in_an_orderly_way_and_started_again(
-    #[values("create-pods", "roll-pods")] phase: &'static str,
+    #[case] phase: &'static str,
+    #[case] right: &[Ending],
 ) {
     let test = format!("apiserver_stopped_in_{phase}");
     let record = faulted(&test, phase, "kube-apiserver stopped".to_owned(), || {
@@ -118,12 +174,18 @@ async fn the_apiserver_is_stopped_in_an_orderly_way_and_started_again(
     })
     .await;
     assert!(record.watches["pods"].breaks >= 1, "{:?}", record.watches);
-    recovered_or_stranded(&record, phase);
+    assert_ended(&record, phase, right);
+    died(&record, "kube-apiserver");
 }
 
+/// Nobody is killed. `fail` is right where a leader ended because it could not renew its Lease, or where ten seconds are too much
+/// for a rate: for nothing else.
 #[rstest]
+#[case::in_create_pods("create-pods", &[Recovered(Pass), Recovered(Fail), Stranded])]
+#[case::in_roll_pods("roll-pods", &[Recovered(Pass), Recovered(Fail), Stranded])]
+#[case::in_delete_pods("delete-pods", &[Recovered(Pass), Recovered(Fail), Stranded])]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn etcd_stands_still_for_ten_seconds(#[values("create-pods", "roll-pods", "delete-pods")] phase: &'static str) {
+async fn etcd_stands_still_for_ten_seconds(#[case] phase: &'static str, #[case] right: &[Ending]) {
     let test = format!("etcd_paused_in_{phase}");
     let record = faulted(&test, phase, "etcd paused for 10 s".to_owned(), || {
         faults().pause("etcd")?;
@@ -134,7 +196,13 @@ async fn etcd_stands_still_for_ten_seconds(#[values("create-pods", "roll-pods", 
         faults().revive(&|_| ()).map(drop)
     })
     .await;
-    recovered_or_stranded(&record, phase);
+    assert_ended(&record, phase, right);
+    if record.verdict == Some(Fail) {
+        let missed = record.budgets.iter().filter(|budget| budget.verdict == Fail).map(|budget| budget.metric.as_str());
+        let others: Vec<&str> =
+            missed.filter(|metric| *metric != "component_deaths" && !metric.ends_with("_per_s")).collect();
+        assert_eq!(others, Vec::<&str>::new(), "{}", record.reason);
+    }
     assert!(record.metrics.get("recovery_s").is_none_or(|seconds| *seconds >= 10.0), "{:?}", record.metrics);
 }
 
@@ -147,8 +215,8 @@ async fn etcd_finds_its_disk_full_and_is_started_again_when_there_is_room() {
         faults().restart("etcd", &|_| ()).map(drop)
     })
     .await;
-    assert!(record.component_deaths.iter().any(|death| death.starts_with("etcd")), "{:?}", record.component_deaths);
-    recovered_or_stranded(&record, "roll-pods");
+    assert_ended(&record, "roll-pods", &[Recovered(Fail), Stranded]);
+    died(&record, "etcd");
 }
 
 /// The network between the trial and the apiserver is cut; the control plane itself works on.
@@ -176,7 +244,7 @@ async fn the_network_is_cut_under_the_watch_and_what_it_missed_is_marked() {
     })
     .await
     .unwrap();
-    recovered(&record, "roll-pods");
+    assert_ended(&record, "roll-pods", &[Recovered(Pass)]);
     assert!(record.watches["pods"].breaks >= 1, "{:?}", record.watches);
     assert!(record.phases.iter().any(|phase| phase.late > 0), "{}", record.reason);
     assert_eq!(record.component_deaths, Vec::<String>::new());
