@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use cluster::{NodeShape, ProgramUsed, UpRequest};
-use harness::Program;
+use harness::{Program, SESSION};
 use record::{Fingerprint, Run, RunDir, SCHEMA, State};
 
 use crate::cli::{FixtureArgs, FixtureVerb, ProviderName};
@@ -68,9 +68,10 @@ async fn ensure(
     };
     let suffix = name.map_or(String::new(), |name| format!("_{}", name.to_uppercase().replace('-', "_")));
     let descriptor = fixtures.descriptor_path(&request.name);
-    let (run_id, results) = run_of_this_session(ctx)?;
+    let (run_id, results, session) = run_of_this_session(ctx)?;
+    let session = if session { format!("{SESSION}=1\n") } else { String::new() };
     let lines = format!(
-        "KUBEDYNO_FIXTURE_{variable}{suffix}={}\nKUBEDYNO_RUN_ID={run_id}\nKUBEDYNO_RESULTS={}\n{more}",
+        "KUBEDYNO_FIXTURE_{variable}{suffix}={}\nKUBEDYNO_RUN_ID={run_id}\nKUBEDYNO_RESULTS={}\n{session}{more}",
         descriptor.display(),
         results.display()
     );
@@ -102,10 +103,11 @@ fn tell(lines: &str) -> Result<(), Failure> {
     }
 }
 
-/// The run that the tests belong to: the one that `cargo xtask run` opened, or one for this nextest session.
-fn run_of_this_session(ctx: &Ctx) -> Result<(String, PathBuf), Failure> {
+/// The run that the tests belong to: the one that `cargo xtask run` opened, or one for this nextest session; and whether it is
+/// the latter. `latest` is left where it is: the first row that begins moves it.
+fn run_of_this_session(ctx: &Ctx) -> Result<(String, PathBuf, bool), Failure> {
     if let (Ok(run_id), Some(results)) = (std::env::var("KUBEDYNO_RUN_ID"), std::env::var_os("KUBEDYNO_RESULTS")) {
-        return Ok((run_id, results.into()));
+        return Ok((run_id, results.into(), false));
     }
     let session = std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| record::new_run_id());
     let session = session.split('-').next().unwrap_or_default().to_owned();
@@ -121,9 +123,8 @@ fn run_of_this_session(ctx: &Ctx) -> Result<(String, PathBuf), Failure> {
         let profile = std::env::var("NEXTEST_PROFILE").unwrap_or_else(|_| "default".to_owned());
         let command = vec!["cargo nextest run".to_owned()];
         open_run(ctx, &run_dir, &run_id, &profile, command, Vec::new())?;
-        run_dir.mark_latest()?;
     }
-    Ok((run_id, run_dir.path().to_owned()))
+    Ok((run_id, run_dir.path().to_owned(), true))
 }
 
 /// Writes the `run.json` that a run begins with.

@@ -24,6 +24,9 @@ pub const KUBECONFIG: &str = "KUBEDYNO_KUBECONFIG";
 /// Variable with the component whose CPU profile is wanted.
 pub const PROFILE: &str = "KUBEDYNO_PROFILE";
 
+/// Variable that says that the run is one session of nextest, opened by its setup script.
+pub const SESSION: &str = "KUBEDYNO_SESSION";
+
 /// The run that a test belongs to.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -43,6 +46,8 @@ pub struct Context {
     pub profile_of: Option<String>,
     /// The way to the apiserver, where it is not the cluster's own.
     pub kubeconfig: Option<PathBuf>,
+    /// Whether the run is one session of nextest, of which nobody knows beforehand whether it has rows.
+    pub is_session: bool,
 }
 
 impl Context {
@@ -63,6 +68,7 @@ impl Context {
             arm: json(ARM)?,
             profile_of: std::env::var(PROFILE).ok().filter(|component| !component.is_empty()),
             kubeconfig: std::env::var_os(KUBECONFIG).filter(|path| !path.is_empty()).map(PathBuf::from),
+            is_session: std::env::var_os(SESSION).is_some(),
         })
     }
 }

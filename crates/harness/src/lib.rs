@@ -31,7 +31,7 @@ mod watch;
 mod yardstick;
 
 pub use arms::{Arms, compared};
-pub use context::{ARM, Context, KUBECONFIG, LEAVE, PROFILE, SUITE_SETS, fixture};
+pub use context::{ARM, Context, KUBECONFIG, LEAVE, PROFILE, SESSION, SUITE_SETS, fixture};
 pub use error::{Error, Result};
 pub use inject::Injection;
 pub use kinds::{make_kinds, read_kinds};

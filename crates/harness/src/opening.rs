@@ -15,8 +15,21 @@ pub(crate) fn unsupported(row: &Row, context: &Context, descriptor: &Descriptor,
     let mut record = opening_record(row, context, descriptor);
     record.verdict = Some(Verdict::Unsupported);
     record.reason = format!("needs {lacks}");
-    run_dir(row, context).write_trial(&record)?;
+    write_opening(row, context, &record)?;
     Ok(record)
+}
+
+/// Writes the record that a row begins with. The first record of a session of nextest makes its run the latest: one in which no
+/// row began leaves `latest` where it is.
+pub(crate) fn write_opening(row: &Row, context: &Context, record: &record::Trial) -> Result<RunDir> {
+    let run = RunDir::at(&context.results);
+    let first = context.is_session && !run.has_records();
+    let run_dir = run_dir(row, context);
+    run_dir.write_trial(record)?;
+    if first {
+        run.mark_latest()?;
+    }
+    Ok(run_dir)
 }
 
 /// Where the record of a row goes.
@@ -69,4 +82,69 @@ fn deviations(row: &Row, descriptor: &Descriptor) -> Vec<String> {
     let given = given
         .map(|program| format!("{} is not the pinned build: {} ({})", program.name, program.version, program.source));
     [row.deviations.clone(), of_provider, given.collect()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn row(aside: Option<&str>) -> Row {
+        Row {
+            suite: "x-suite",
+            test: "row".to_owned(),
+            fixture: "",
+            document: record::Document::default(),
+            needs: None,
+            lacks: None,
+            deviations: Vec::new(),
+            deviations_of_our_clusters: Vec::new(),
+            published: Vec::new(),
+            aside: aside.map(str::to_owned),
+            kubeconfig: None,
+            arm: None,
+            comparator: false,
+            budgets: measure::Budgets::default(),
+            parameters: toml::Table::new(),
+            overridden: toml::Table::new(),
+        }
+    }
+
+    /// A session whose `run.json` is there, as the setup script leaves it.
+    fn session(results: &Path, run_id: &str, is_session: bool) -> Context {
+        let run = results.join(run_id);
+        RunDir::at(&run).write_file("run.json", b"{}").unwrap();
+        Context {
+            run_id: run_id.to_owned(),
+            results: run,
+            profile: "default".to_owned(),
+            sets: BTreeMap::new(),
+            leave: cluster::Leave::default(),
+            arm: None,
+            profile_of: None,
+            kubeconfig: None,
+            is_session,
+        }
+    }
+
+    #[test]
+    fn the_first_record_of_a_session_makes_it_the_latest_and_nothing_else_does() {
+        let results = tempfile::tempdir().unwrap();
+        let latest = || std::fs::read_link(results.path().join("latest")).ok();
+        let begin = |context: &Context, aside| write_opening(&row(aside), context, &record::Trial::default()).unwrap();
+        let of_unit_tests = session(results.path(), "b", true);
+        assert!(!RunDir::at(&of_unit_tests.results).has_records());
+        let disturbed = session(results.path(), "a", true);
+        begin(&disturbed, Some("disturbed/test"));
+        assert_eq!(latest().as_deref(), Some(Path::new("a")));
+        begin(&session(results.path(), "c", true), None);
+        begin(&disturbed, Some("disturbed/another"));
+        begin(&session(results.path(), "d", false), None);
+        assert_eq!(
+            latest().as_deref(),
+            Some(Path::new("c")),
+            "an older session goes on, and another's run is marked by it"
+        );
+    }
 }

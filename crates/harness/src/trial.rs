@@ -24,7 +24,7 @@ use crate::inject::{Injection, Injections};
 use crate::judge;
 use crate::namespace;
 use crate::observe::Observer;
-use crate::opening::{opening_record, run_dir, unsupported};
+use crate::opening::{opening_record, unsupported, write_opening};
 use crate::phase::{self, Account, After, Before, PhaseSpec};
 use crate::profile::Profile;
 use crate::proof;
@@ -195,9 +195,8 @@ impl Trial {
         // before it begins.
         proof::renew(&fixtures, &descriptor, &client, &context.run_id).await?;
         fixtures.sweep(&client, Some(&context.run_id), !descriptor.is_existing()).await?;
-        let run_dir = run_dir(&row, &context);
         let record = opening_record(&row, &context, &descriptor);
-        run_dir.write_trial(&record)?;
+        let run_dir = write_opening(&row, &context, &record)?;
         let progress = Arc::new(Mutex::new(String::from("starting")));
         let clock = Instant::now();
         let observer = Observer::start(&descriptor.components, clock, {

@@ -143,6 +143,12 @@ impl RunDir {
         read_json(&self.trial_path(suite, test)).ok()
     }
 
+    /// Whether a row has begun: rows write into folders, beside the `run.json` that a run is opened with.
+    pub fn has_records(&self) -> bool {
+        let mut entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        entries.any(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+    }
+
     /// Writes into the directory, so that a run that cannot keep its results never begins. Of one that never begins, no
     /// directory stays.
     ///
