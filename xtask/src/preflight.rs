@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cluster::{FREE_OBJECTS, Leave, METRICS, Preflight};
+use cluster::{FREE_OBJECTS, Leave, METRICS, Needs, Preflight};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ use crate::suites;
 struct RowFinding {
     suite: String,
     row: String,
+    /// Whether it is made for clusters of others at all.
+    for_others: bool,
     /// What is missing; absent when it can run.
     needs: Option<String>,
     /// Flags without which it is refused, each with what the row would do.
@@ -43,25 +45,35 @@ pub(crate) async fn preflight(ctx: &Ctx, args: &AccessArgs, json: bool) -> Resul
     Ok(if can_run { Exit::Ok } else { Exit::Unsupported })
 }
 
-/// The rows of every suite that a cluster of others may be asked to run, with the parameters as they stand.
+/// The rows of every suite, with the parameters as they stand, those aside that nobody can ask for.
 fn rows(ctx: &Ctx, preflight: &Preflight) -> Result<Vec<RowFinding>, Failure> {
     let mut found = Vec::new();
-    // Whether kwok is there is seen only when a node is there; a run finds out by making one.
-    let capabilities = preflight.capabilities();
     for suite in suites::select(ctx, &[])? {
         let (_, rows) = suites::data(&suite)?;
-        for row in rows.with_needs() {
+        let disturbed: Vec<&str> = rows.disturbed().collect();
+        for row in rows.names().filter(|row| !disturbed.contains(row)) {
+            let absent = rows.absent().find(|(absent, _)| *absent == row).map(|(_, needs)| needs);
             let needs = rows.needs(&suite.package, row, &BTreeMap::new());
-            let needs = needs.map_err(|error| Failure::usage(error.to_string()))?.unwrap_or_default();
-            found.push(RowFinding {
-                suite: suite.package.clone(),
-                row: row.to_owned(),
-                needs: needs.lacks_rights(&capabilities),
-                flags: needs.wants_leave(Leave::default()),
-            });
+            let needs = needs.map_err(|error| Failure::usage(error.to_string()))?;
+            found.push(finding(&suite.package, row, needs, absent, preflight));
         }
     }
     Ok(found)
+}
+
+fn finding(suite: &str, row: &str, needs: Option<Needs>, absent: Option<&str>, preflight: &Preflight) -> RowFinding {
+    // Whether kwok is there is seen only when a node is there; a run finds out by making one.
+    let lacks = match needs {
+        Some(needs) => needs.lacks_rights(&preflight.capabilities()),
+        None => Needs::lacks(None, &[]),
+    };
+    RowFinding {
+        suite: suite.to_owned(),
+        row: row.to_owned(),
+        for_others: needs.is_some(),
+        needs: absent.map(str::to_owned).or(lacks),
+        flags: needs.map(|needs| needs.wants_leave(Leave::default())).unwrap_or_default(),
+    }
 }
 
 fn text(preflight: &Preflight, rows: &[RowFinding]) -> String {
@@ -112,12 +124,20 @@ fn text(preflight: &Preflight, rows: &[RowFinding]) -> String {
     }
     lines.push(table.trim_fmt());
     lines.push("\nrows:".to_owned());
-    for row in rows {
+    let (for_others, ours): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.for_others);
+    for row in for_others {
         lines.push(match (&row.needs, row.flags.as_slice()) {
             (Some(needs), _) => format!(" {} {}: not selected: needs {needs}", row.suite, row.row),
             (None, []) => format!(" {} {}: can run", row.suite, row.row),
             (None, flags) => format!(" {} {}: can run with\n   {}", row.suite, row.row, flags.join("\n   ")),
         });
+    }
+    let mut by_need: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for row in ours {
+        by_need.entry((row.suite.as_str(), row.needs.as_deref().unwrap_or_default())).or_default().push(&row.row);
+    }
+    for ((suite, needs), rows) in by_need {
+        lines.push(format!(" {suite}, {} rows: not selected: needs {needs}\n   {}", rows.len(), rows.join(", ")));
     }
     lines.push(format!(
         "\nnothing was created; smaller sizes (--set) of up to {FREE_OBJECTS} nodes and pods need no --allow-load"
@@ -128,7 +148,7 @@ fn text(preflight: &Preflight, rows: &[RowFinding]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cluster::{Needs, NodeCount};
+    use cluster::NodeCount;
     use rstest::rstest;
 
     fn preflight(forbidden: &[&str]) -> Preflight {
@@ -145,14 +165,14 @@ mod tests {
         }
     }
 
-    fn finding(preflight: &Preflight) -> Vec<RowFinding> {
+    fn findings(preflight: &Preflight) -> Vec<RowFinding> {
         let needs = Needs { nodes: 200, pods: 1000 };
-        vec![RowFinding {
-            suite: "kperf-suite".to_owned(),
-            row: "nodepool_smoke".to_owned(),
-            needs: needs.lacks_rights(&preflight.capabilities()),
-            flags: needs.wants_leave(Leave::default()),
-        }]
+        vec![
+            finding("kperf-suite", "nodepool_smoke", Some(needs), None, preflight),
+            finding("kperf-suite", "example_smoke", None, None, preflight),
+            finding("kperf-suite", "example_group", None, None, preflight),
+            finding("spiderpool-suite", "kube_ovn_v4_1x100", None, Some("KUBEDYNO_KUBE_OVN"), preflight),
+        ]
     }
 
     #[rstest]
@@ -162,6 +182,21 @@ mod tests {
         ..preflight(&["create on nodes", "list on nodes", "get on /metrics", "create on namespaces"])
     })]
     fn a_preflight_reads_as_text(#[case] name: &str, #[case] preflight: Preflight) {
-        insta::assert_snapshot!(name, text(&preflight, &finding(&preflight)));
+        insta::assert_snapshot!(name, text(&preflight, &findings(&preflight)));
+    }
+
+    /// Every row that a run can select is there, with what it lacks, and none that only disturbed tests run.
+    #[test]
+    fn every_row_is_listed_with_whether_it_can_run() {
+        let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+        let ctx = Ctx { root, cache: std::path::PathBuf::new(), state: std::path::PathBuf::new() };
+        let found = rows(&ctx, &preflight(&[])).map_err(|failure| failure.to_string()).unwrap();
+        let of = |row: &str| found.iter().find(|finding| finding.row == row);
+        assert_eq!(of("nodepool_smoke").unwrap().needs, None);
+        assert_eq!(of("tcp_10").unwrap().needs.as_deref(), Some("a cluster that this project made"));
+        assert!(of("kube_ovn_v4_1x100").unwrap().needs.as_deref().unwrap().contains("KUBE_OVN"));
+        let aside =
+            |row: &str| ["disturbed", "_fault", "_lagging", "_arms", "_burdened"].iter().any(|word| row.contains(word));
+        assert_eq!(found.iter().find(|finding| aside(&finding.row)).map(|finding| &finding.row), None);
     }
 }

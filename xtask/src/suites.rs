@@ -89,6 +89,9 @@ pub(crate) fn data(suite: &Suite) -> Result<(Budgets, Rows), Failure> {
     if let Some((row, _)) = rows.absent().find(|(row, _)| !rows.names().any(|name| name == *row)) {
         return Err(Failure::usage(format!("{file}: `[absent.{row}]`: there is no such row")));
     }
+    if let Some(row) = rows.disturbed().find(|row| !rows.names().any(|name| name == *row)) {
+        return Err(Failure::usage(format!("{file}: `disturbed`: there is no row `{row}`")));
+    }
     for row in rows.with_needs() {
         rows.needs(&file, row, &BTreeMap::new()).map_err(|error| Failure::usage(error.to_string()))?;
     }
@@ -143,6 +146,11 @@ mod tests {
         BUDGETS,
         "[row.smoke]\n[absent.smoek]\nneeds = \"x\"\n",
         "`[absent.smoek]`: there is no such row"
+    )]
+    #[case::no_row_that_is_disturbed(
+        BUDGETS,
+        "disturbed = [\"smoek\"]\n[row.smoke]\n",
+        "`disturbed`: there is no row `smoek`"
     )]
     #[case::unknown_row(&BUDGETS.replace("smoke", "smoek"), PARAMETERS, "budget `m`: there is no row `smoek`")]
     fn malformed_data_are_refused_with_file_line_and_field(

@@ -8,13 +8,16 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// The rows of a `parameters.toml`: `programs`, what the suite tests; `[row.NAME]` tables, what each takes in `[cost.NAME]`,
+/// The rows of a `parameters.toml`: `programs`, what the suite tests; `disturbed`, the rows that run only where a test disturbs or
+/// breaks something; `[row.NAME]` tables, what each takes in `[cost.NAME]`,
 /// in `[needs.NAME]` what it needs of a cluster of others, and in `[absent.NAME]` what it needs that is nowhere to be had.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rows {
     #[serde(default)]
     programs: Vec<String>,
+    #[serde(default)]
+    disturbed: Vec<String>,
     #[serde(rename = "row")]
     rows: BTreeMap<String, toml::Table>,
     #[serde(default, rename = "cost")]
@@ -69,6 +72,11 @@ impl Rows {
     /// The names of the rows.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.rows.keys().map(String::as_str)
+    }
+
+    /// The rows that run only where a test disturbs or breaks something: nobody can ask for them.
+    pub fn disturbed(&self) -> impl Iterator<Item = &str> {
+        self.disturbed.iter().map(String::as_str)
     }
 
     /// What the row `name` takes, if it was measured.
