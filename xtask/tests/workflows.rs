@@ -24,6 +24,12 @@ fn workflows() -> Vec<(String, String, Value)> {
     files.iter().map(read).collect()
 }
 
+/// The action that other projects use.
+fn action() -> Value {
+    let text = std::fs::read_to_string(root().join("action.yml")).unwrap();
+    serde_saphyr::from_str(&text).unwrap()
+}
+
 fn jobs(workflow: &Value) -> impl Iterator<Item = &Value> {
     workflow["jobs"].as_object().unwrap().values()
 }
@@ -67,6 +73,36 @@ fn a_workflow_may_read_and_ends_by_itself() {
     }
 }
 
+/// What was built is kept though a row failed: actions/cache by itself would not, and its `save-always` does not work. What is kept
+/// under a key stays as it is, so it is kept only once the building has begun, and not of a job that was cancelled.
+#[test]
+fn what_was_built_is_kept_whatever_the_verdict() {
+    let of_workflows = workflows().into_iter().flat_map(|(name, _, workflow)| {
+        let jobs: Vec<Vec<Value>> = jobs(&workflow).map(|job| job["steps"].as_array().unwrap().clone()).collect();
+        jobs.into_iter().map(move |steps| (name.clone(), steps))
+    });
+    let of_action = ("action.yml".to_owned(), action()["runs"]["steps"].as_array().unwrap().clone());
+    for (name, steps) in of_workflows.chain([of_action]) {
+        let with = |action: &str| {
+            steps.iter().position(|step| step["uses"].as_str().is_some_and(|used| used.starts_with(action)))
+        };
+        assert_eq!(with("actions/cache@"), None, "{name}");
+        let (restore, save) = (with("actions/cache/restore@").unwrap(), with("actions/cache/save@").unwrap());
+        let build = steps.iter().position(|step| step["id"] == "build" || step["id"] == "gate").unwrap();
+        assert!(restore < build && build < save, "{name}");
+        let (restore, save) = (&steps[restore], &steps[save]);
+        assert_eq!(
+            (&restore["id"], &restore["with"]["path"]),
+            (&Value::from("cache"), &save["with"]["path"]),
+            "{name}"
+        );
+        assert_eq!(save["with"]["key"], "${{ steps.cache.outputs.cache-primary-key }}", "{name}");
+        let condition = save["if"].as_str().unwrap();
+        assert!(condition.contains("!cancelled()") && condition.contains("cache-hit != 'true'"), "{name}: {condition}");
+        assert!(steps[build]["id"] == "gate" || condition.contains("steps.build.outcome != 'skipped'"), "{name}");
+    }
+}
+
 /// Each command is one of ours and would be accepted; running them in a clean clone is the soak's part.
 #[test]
 fn every_command_is_one_that_xtask_knows() {
@@ -98,8 +134,7 @@ fn with_values(command: &str) -> Vec<&str> {
 /// The action passes every input through the environment, pins what it uses, and calls a command that exists.
 #[test]
 fn the_action_is_sound() {
-    let text = std::fs::read_to_string(root().join("action.yml")).unwrap();
-    let action: Value = serde_saphyr::from_str(&text).unwrap();
+    let action = action();
     let steps = action["runs"]["steps"].as_array().unwrap();
     for used in steps.iter().filter_map(|step| step["uses"].as_str()) {
         let (_, commit) = used.split_once('@').unwrap();
