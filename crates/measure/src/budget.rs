@@ -49,7 +49,7 @@ pub struct Budget {
     pub direction: Direction,
     /// What kind of figure this is, which decides whether it can be judged on a disturbed machine.
     pub basis: Basis,
-    /// Whether a missed limit is a slowdown of the subject, or an absolute figure kept as context.
+    /// Whether a missed limit is a slowdown of the subject, or of an absolute figure.
     pub role: Role,
     /// The rows it binds, by name; `["*"]` binds all.
     pub rows: Vec<String>,
@@ -85,7 +85,8 @@ pub enum Basis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// An absolute figure of a document, kept as context: generous on most machines.
+    /// An absolute figure of a document, or far above what was ever seen: generous on most machines. Who misses it fails all the
+    /// same, because only what is broken or much slower does.
     Ceiling,
     /// A limit that a slowdown of the subject by half misses.
     Gate,
