@@ -6,6 +6,7 @@
 mod axis;
 mod cause;
 mod cells;
+mod costs;
 mod page;
 mod phase;
 mod plots;
@@ -15,6 +16,7 @@ mod setup;
 mod svg;
 mod thin;
 mod usage;
+mod words;
 
 use std::collections::BTreeSet;
 

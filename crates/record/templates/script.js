@@ -1,7 +1,7 @@
-// Without this the page reads the same. It opens the row that a link points at, and every part before printing.
+// Without this the page reads the same. It opens what a link points at, and every part before printing.
 const show = () => {
-  const row = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  const details = row ? row.querySelector('details.row') : null;
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const details = target ? target.closest('details') || target.querySelector('details.row') : null;
   if (details) details.open = true;
 };
 addEventListener('hashchange', show);

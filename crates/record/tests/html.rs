@@ -132,6 +132,41 @@ fn the_plots_of_a_page_stand_alone_as_files() {
 }
 
 #[test]
+fn a_row_without_stages_leaves_their_plot_out() {
+    let place = Place::new(&[("load", Ending::Passed)], 40);
+    place.edit("trials/kperf-suite/load.json", |trial| {
+        for phase in trial["phases"].as_array_mut().unwrap() {
+            phase["stages"] = serde_json::json!({});
+        }
+    });
+    let page = place.page();
+    assert!(page.contains("Progress of create-pods") && !page.contains("imes of the stages"), "{page}");
+}
+
+#[test]
+fn a_row_that_is_unsupported_says_what_it_needs_and_no_more() {
+    let place = Place::new(&[("row", Ending::Killed)], 4);
+    place.edit("trials/kperf-suite/row.json", |trial| {
+        trial["verdict"] = "unsupported".into();
+        trial["reason"] = "needs KUBEDYNO_OTHER".into();
+        trial["phases"] = serde_json::json!([]);
+    });
+    let page = place.page();
+    assert!(page.contains("<dt>needs</dt><dd>KUBEDYNO_OTHER. It is not there, so that nothing was created"), "{page}");
+    assert!(!page.contains("No phase came to its end"), "{page}");
+}
+
+/// Words that only this project uses, or uses in a sense of its own, are explained where they are met first.
+#[test]
+fn the_page_explains_its_words() {
+    let page = Place::new(&[("met", Ending::Passed)], 4).page();
+    for word in ["gate", "ceiling", "phase", "stage", "yardstick", "late, ~", "unaccounted", "410 Gone", "harness"] {
+        assert!(page.contains(&format!("<dt>{word}</dt>")), "{word}");
+    }
+    assert!(page.contains("href=\"#words\"") && page.contains("id=\"words\""));
+}
+
+#[test]
 fn a_row_that_never_began_and_a_run_that_was_interrupted_are_told() {
     let place = Place::new(&[("met", Ending::Passed)], 4);
     place.edit("run.json", |run| {
@@ -178,14 +213,16 @@ fn a_record_cannot_point_outside_its_run() {
     assert!(!page.contains("passwd") && !page.contains("secret") && !page.contains("javascript:"));
 }
 
+/// A hundred rows as full as the smoke row of the node pool: five phases of 1,000 pods, 20 budgets. The promise is 5 MB; rows
+/// with more phases and budgets need what is left of it.
 #[test]
-fn a_hundred_rows_stay_under_5_mb() {
+fn a_hundred_full_rows_stay_far_under_5_mb() {
     let names: Vec<String> = (0..100).map(|i| format!("nodepool_{i}")).collect();
     let endings = [Ending::Passed, Ending::Missed];
     let rows: Vec<_> =
         names.iter().zip(endings.into_iter().cycle()).map(|(name, ending)| (name.as_str(), ending)).collect();
-    let size = Place::new(&rows, 400).page().len();
-    assert!(size < 5_000_000, "{size} bytes");
+    let size = Place::new(&rows, 1000).page().len();
+    assert!(size < 4_000_000, "{size} bytes");
 }
 
 /// Replaces every text of a record that is not a word of the schema or a name that files are found by.

@@ -30,6 +30,11 @@ pub(crate) struct Cause {
 pub(crate) fn causes(trial: &Trial, cpus: usize, components: Option<&Components>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut say = |about, says: String| causes.push(Cause { about, says });
+    if trial.verdict == Some(Verdict::Unsupported) {
+        let needs = trial.reason.trim_start_matches("needs ");
+        say("needs", format!("{needs}. It is not there, so that nothing was created and nothing was measured."));
+        return causes;
+    }
     if trial.verdict.is_none() {
         say("ended", "The test process ended before it judged anything: killed, or out of its time.".to_owned());
     }

@@ -11,7 +11,7 @@ use super::plots::letter;
 #[template(path = "table.html")]
 pub(crate) struct Table {
     caption: &'static str,
-    head: Vec<&'static str>,
+    head: Vec<String>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -24,10 +24,10 @@ pub(crate) enum Cell {
     Noted(String, String),
     /// A figure, set to the right.
     Number(String),
-    /// A verdict: its shape and its word.
-    Verdict(Badge),
-    /// The line and the letter by which a plot knows the row, and its name.
-    Line(Key, String),
+    /// A verdict, and how many of the rows below have it: the only cell of its row.
+    Group(Badge, String),
+    /// The index of a plot's line, by which its stretch of line is drawn, and the letter and the name of the line.
+    Line(usize, String),
 }
 
 /// A verdict as a shape and a word.
@@ -40,25 +40,13 @@ pub(crate) struct Badge {
     pub(crate) verdict: Verdict,
 }
 
-/// A stretch of a plot's line with its letter.
-#[derive(Clone, Copy, Debug, Template)]
-#[template(
-    source = r##"<svg class="s s{{ index }}" aria-hidden="true"><use href="#line"/></svg>{{ letter }} "##,
-    ext = "html"
-)]
-pub(crate) struct Key {
-    index: usize,
-    letter: char,
-}
-
 impl HtmlSafe for Table {}
 impl HtmlSafe for Badge {}
-impl HtmlSafe for Key {}
 
 impl Table {
     /// An empty table.
-    pub(crate) fn new(caption: &'static str, head: &[&'static str]) -> Self {
-        Self { caption, head: head.to_vec(), rows: Vec::new() }
+    pub(crate) fn new(caption: &'static str, head: &[&str]) -> Self {
+        Self { caption, head: head.iter().map(|name| (*name).to_owned()).collect(), rows: Vec::new() }
     }
 
     /// A table of names and what they are, without a header of its own.
@@ -69,7 +57,16 @@ impl Table {
 
     /// Whether a column holds figures, which stand below each other.
     fn is_number(&self, column: &usize) -> bool {
-        self.rows.first().and_then(|row| row.get(*column)).is_some_and(|cell| matches!(cell, Cell::Number(_)))
+        self.rows.iter().find_map(|row| row.get(*column)).is_some_and(|cell| matches!(cell, Cell::Number(_)))
+    }
+
+    /// The attributes of a row's first cell: a group's is as wide as the table, a line's shows the line.
+    fn first(&self, row: &[Cell]) -> String {
+        match row.first() {
+            Some(Cell::Group(..)) => format!(" colspan=\"{}\"", self.head.len()),
+            Some(Cell::Line(index, _)) => format!(" class=\"k{index}\""),
+            _ => String::new(),
+        }
     }
 
     /// Whether it may be wider than a narrow page: then it can be scrolled, by keyboard as well.
@@ -93,11 +90,9 @@ impl Cell {
     pub(crate) fn number(figure: impl std::fmt::Display) -> Self {
         Self::Number(figure.to_string())
     }
-}
 
-impl Key {
-    /// The key of the line with this index.
-    pub(crate) fn new(index: usize) -> Self {
-        Self { index, letter: letter(index) }
+    /// The line of a plot with this index, and what it is.
+    pub(crate) fn line(index: usize, name: &str) -> Self {
+        Self::Line(index, format!("{} {name}", letter(index)))
     }
 }

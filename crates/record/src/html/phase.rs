@@ -1,21 +1,18 @@
-//! One phase of a row on the page: its progress, the times of its stages, what the components used in it.
+//! One phase of a row on the page: its progress, the times of its stages, how it moved.
 
 use std::path::PathBuf;
 
 use measure::Quantiles;
 
-use super::cause::cores;
-use super::cells::{Cell, Key, Table};
+use super::cells::{Cell, Table};
 use super::plots::{Cdf, LINES, letter, progress, stacked, stage_times};
 use super::series::{self, LedgerTable, StageTimes};
 use crate::run_dir::RunDir;
 use crate::schema::{Breakdown, PhaseRecord, Trial};
-use crate::text::{bytes, figure, maybe_figure, maybe_seconds, percent, seconds};
+use crate::text::{figure, maybe_figure, maybe_seconds, percent, seconds};
 
 /// Slowest objects that are shown; the record has more.
 const SLOWEST: usize = 3;
-/// Kinds of requests that are shown; the record has more.
-const REQUEST_KINDS: usize = 6;
 
 /// A phase as the page shows it.
 #[derive(Debug)]
@@ -32,10 +29,6 @@ pub(crate) struct Phase {
     pub(crate) remarks: Vec<String>,
     /// How it moved and stood still.
     pub(crate) moves: Table,
-    /// CPU and memory of the components.
-    pub(crate) components: Table,
-    /// What it cost the apiserver and etcd.
-    pub(crate) costs: Table,
     /// The objects that it cannot account for.
     pub(crate) missing: Table,
     /// The slowest objects.
@@ -76,8 +69,8 @@ pub(crate) fn overview(trial: &Trial) -> Table {
 }
 
 impl Phase {
-    /// The phase with this index. `cpus` are those of the machine, 0 when not known.
-    pub(crate) fn new(trial: &Trial, index: usize, cpus: usize, ledgers: &[LedgerTable], directory: &RunDir) -> Self {
+    /// The phase with this index.
+    pub(crate) fn new(trial: &Trial, index: usize, ledgers: &[LedgerTable], directory: &RunDir) -> Self {
         let phase = &trial.phases[index];
         let mut problems = Vec::new();
         let curve = format!(".{}.progress.csv", phase.name);
@@ -104,8 +97,6 @@ impl Phase {
             quantiles: quantiles(&times, &drawn),
             remarks: times.iter().filter_map(|(stage, of, times)| remark(stage, of, times.as_ref()?)).collect(),
             moves: moves(phase),
-            components: components(phase, cpus),
-            costs: costs(phase),
             missing: Table::of_pairs(
                 "Objects that it cannot account for, the first of them",
                 phase.missing.iter().map(|missing| (missing.name.clone(), missing.reason.clone())),
@@ -124,9 +115,14 @@ impl Phase {
         }
     }
 
+    /// Whether its objects have stages: those of a load have none.
+    pub(crate) fn has_stages(&self) -> bool {
+        !self.quantiles.is_empty()
+    }
+
     /// The tables that there are beside the plots.
     pub(crate) fn details(&self) -> Vec<&Table> {
-        let all = [&self.moves, &self.components, &self.costs, &self.slowest, &self.missing];
+        let all = [&self.moves, &self.slowest, &self.missing];
         all.into_iter().filter(|table| !table.is_empty()).collect()
     }
 }
@@ -171,8 +167,7 @@ fn quantiles(stages: &[(&String, &Quantiles, Option<StageTimes>)], drawn: &[Cdf<
     let mut table = Table::new("Times of the stages, ms", &head);
     for (stage, quantiles, times) in stages {
         let line = drawn.iter().position(|cdf| cdf.stage == *stage);
-        let text = || Cell::Text((*stage).clone());
-        let name = line.map_or_else(text, |index| Cell::Line(Key::new(index), (*stage).clone()));
+        let name = line.map_or_else(|| Cell::Text((*stage).clone()), |index| Cell::line(index, stage));
         let Quantiles { n, p50_ms, p90_ms, p99_ms, max_ms } = quantiles;
         let figures = [p50_ms, p90_ms, p99_ms, max_ms].map(|ms| Cell::Number(maybe_figure(ms)));
         let left_out = |count: fn(&StageTimes) -> usize| {
@@ -199,38 +194,4 @@ fn moves(phase: &PhaseRecord) -> Table {
         (format!("{} at +{}", fault.what, seconds(fault.at_s)), recovered)
     });
     Table::of_pairs("How it moved", standstill.into_iter().chain(gap).chain(ended).chain(faults))
-}
-
-fn components(phase: &PhaseRecord, cpus: usize) -> Table {
-    let head = ["component", "CPU s", "cores", "of all cores", "memory at the end"];
-    let mut table = Table::new("Components in this phase", &head);
-    // The CPU seconds of a phase that stalled include the time after it stopped, so a share of its time says nothing.
-    let whole = phase.verdict.is_none();
-    for ((name, used), (_, cores)) in phase.components.iter().zip(cores(phase)) {
-        let share = if whole && cpus > 0 { percent(cores / cpus as f64) } else { "-".to_owned() };
-        let cores = if whole { format!("{cores:.2}") } else { "-".to_owned() };
-        let figures = [figure(used.cpu_s), cores, share, bytes(used.rss_bytes as f64)];
-        table.push([Cell::Text(name.clone())].into_iter().chain(figures.map(Cell::Number)));
-    }
-    table
-}
-
-fn costs(phase: &PhaseRecord) -> Table {
-    let mut table = Table::new("Requests and writes", &["what", "count", "an object"]);
-    let objects = phase.done.max(1) as f64;
-    let writes = [
-        ("requests to the apiserver, without watches", phase.api_requests),
-        ("writes to etcd", phase.etcd_puts),
-        ("bytes of etcd's write-ahead log", phase.etcd_wal_bytes),
-        ("growth of etcd's database, bytes", phase.etcd_db_growth_bytes),
-    ];
-    let writes = writes.into_iter().filter_map(|(what, count)| Some((what.to_owned(), count?)));
-    let mut requests: Vec<(String, f64)> = phase.api_requests_by.iter().map(|(what, n)| (what.clone(), *n)).collect();
-    requests.sort_by(|a, b| b.1.total_cmp(&a.1));
-    requests.truncate(REQUEST_KINDS);
-    for (what, count) in writes.chain(requests) {
-        let figures = [figure(count), figure(count / objects)];
-        table.push([Cell::Text(what)].into_iter().chain(figures.map(Cell::Number)));
-    }
-    table
 }

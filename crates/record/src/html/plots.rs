@@ -15,8 +15,8 @@ const SIZE: (f64, f64) = (480.0, 240.0);
 const FRAME: (f64, f64, f64, f64) = (46.0, 30.0, 466.0, 200.0);
 /// Height of a line of text.
 const LINE: f64 = 14.0;
-/// What is hardly seen in a plot: less than a unit.
-const TOLERANCE: f64 = 0.9;
+/// What is hardly seen in a plot: about a unit, less than a line is wide.
+const TOLERANCE: f64 = 1.2;
 /// A limit this much above the highest line would flatten the lines.
 const HEADROOM: f64 = 2.5;
 /// Lines that can be told apart in one plot.
@@ -119,13 +119,14 @@ pub(crate) fn stage_times(phase: &str, stages: &[Cdf<'_>]) -> String {
         plot.curve(index, [steps(points, (stage.ms.first().copied().unwrap_or(smallest), 0.0))]);
     }
     // Letters at different heights, so that lines which lie on each other keep theirs apart.
-    for (index, stage) in stages.iter().enumerate() {
+    let letters = stages.iter().enumerate().filter_map(|(index, stage)| {
         let height = 0.25 + 0.5 * (index as f64 + 0.5) / stages.len() as f64;
-        if let Some(ms) = stage.ms.get((stage.ms.len() as f64 * height) as usize) {
-            let place = plot.at(*ms, height * 100.0);
-            plot.letter(index, Point::new(place.x, place.y + 4.5));
-        }
-    }
+        let ms = stage.ms.get((stage.ms.len() as f64 * height) as usize)?;
+        let place = plot.at(*ms, height * 100.0);
+        Some((Point::new(place.x, place.y + 4.5), letter(index).to_string()))
+    });
+    let letters: Vec<_> = letters.collect();
+    plot.svg.texts("letter", letters);
     plot.svg.finish()
 }
 
@@ -168,9 +169,7 @@ pub(crate) fn over_time(shown: &OverTime<'_>) -> String {
     let top = limit.map_or(highest, |(limit, _)| highest.max(*limit));
     let x = Scale::linear((0.0, end), across());
     let mut plot = Plot::new(shown.title, shown.description, x, up((0.0, top * 1.05)));
-    for (index, band) in shown.bands.iter().enumerate() {
-        plot.band(index, band);
-    }
+    plot.bands(shown.bands);
     plot.axes("s from the start of the trial", shown.unit);
     if let Some((limit, name)) = limit {
         plot.limit(*limit, LINE, name);
@@ -178,14 +177,15 @@ pub(crate) fn over_time(shown: &OverTime<'_>) -> String {
     for (index, line) in lines.iter().enumerate() {
         plot.curve(index, line.iter().map(|piece| piece.iter().copied()));
     }
-    let mut taken = Vec::new();
+    let (mut taken, mut letters) = (Vec::new(), Vec::new());
     for (index, line) in lines.iter().enumerate() {
         let places: Vec<Point> = line.iter().flatten().map(|point| plot.at(point.0, point.1)).collect();
         if let Some(place) = free_place(&places, &taken) {
-            plot.letter(index, Point::new(place.x, place.y - 5.0));
+            letters.push((Point::new(place.x, place.y - 5.0), letter(index).to_string()));
             taken.push(place);
         }
     }
+    plot.svg.texts("letter", letters);
     plot.svg.finish()
 }
 
@@ -249,16 +249,19 @@ impl Plot {
         self.svg.path(&format!("s s{index}"), thinned);
     }
 
-    fn band(&mut self, index: usize, band: &Band) {
-        let (from, to) = (self.x.at(band.span_s.0), self.x.at(band.span_s.1));
-        let class = if index.is_multiple_of(2) { "band" } else { "band odd" };
-        let span = format!("{}: {} to {}", band.name, seconds(band.span_s.0), seconds(band.span_s.1));
-        self.svg.area(class, Point::new(from, FRAME.1), Point::new(to, FRAME.3), &span);
-        // The phase's number, which its heading carries too: names do not fit into short phases.
-        if to - from > 9.0 {
-            let place = Point::new((from + to) / 2.0, FRAME.1 - 4.0);
-            self.svg.texts("tx", [(place, (index + 1).to_string())]);
+    fn bands(&mut self, bands: &[Band]) {
+        let mut numbers = Vec::new();
+        for (index, band) in bands.iter().enumerate() {
+            let (from, to) = (self.x.at(band.span_s.0), self.x.at(band.span_s.1));
+            let class = if index.is_multiple_of(2) { "band" } else { "band odd" };
+            let span = format!("{}: {} to {}", band.name, seconds(band.span_s.0), seconds(band.span_s.1));
+            self.svg.area(class, Point::new(from, FRAME.1), Point::new(to, FRAME.3), &span);
+            // The phase's number, which its heading carries too: names do not fit into short phases.
+            if to - from > 9.0 {
+                numbers.push((Point::new((from + to) / 2.0, FRAME.1 - 4.0), (index + 1).to_string()));
+            }
         }
+        self.svg.texts("tx", numbers);
     }
 
     /// A line at a value, its name so far below it.
@@ -266,10 +269,6 @@ impl Plot {
         let y = self.y.at(value);
         self.svg.path("limit", [[Point::new(FRAME.0, y), Point::new(FRAME.2, y)]]);
         self.svg.texts("note left", [(Point::new(FRAME.2, y + below), name)]);
-    }
-
-    fn letter(&mut self, index: usize, at: Point) {
-        self.svg.texts("letter", [(at, letter(index).encode_utf8(&mut [0; 4]))]);
     }
 
     fn cross(&mut self, at: Point) {

@@ -7,7 +7,8 @@ use askama::filters::HtmlSafe;
 use measure::{Verdict, budget};
 
 use super::cause::{Cause, causes};
-use super::cells::{Badge, Cell, Key, Table};
+use super::cells::{Badge, Cell, Table};
+use super::costs;
 use super::phase::{self, Phase};
 use super::plots::{Band, LINES, OverTime, over_time};
 use super::series::{self, Components};
@@ -39,6 +40,7 @@ pub(crate) struct Row {
     budgets: Table,
     overview: Table,
     phases: Vec<Phase>,
+    costs: Vec<Table>,
     usage: Option<Usage>,
     published: Table,
     deviations: Vec<String>,
@@ -107,6 +109,7 @@ impl Row {
             budgets: Table::new("Budgets", &[]),
             overview: Table::new("Phases", &[]),
             phases: Vec::new(),
+            costs: Vec::new(),
             usage: None,
             published: Table::new("Published figures beside ours", &[]),
             deviations: summary.deviations.clone(),
@@ -124,7 +127,7 @@ impl Row {
         let (components, ledgers) = read_series(trial, directory, &mut problems);
         let cpus = run.fingerprint.cpus;
         let passes = trial.verdict.is_some_and(Verdict::passes);
-        let phases = (0..trial.phases.len()).map(|index| Phase::new(trial, index, cpus, &ledgers, directory));
+        let phases = (0..trial.phases.len()).map(|index| Phase::new(trial, index, &ledgers, directory));
         let setup = [setup::parameters(trial), setup::machine_and_harness(trial), setup::watches(trial)];
         let versions: Vec<String> = trial.versions.iter().map(|(of, version)| format!("{of} {version}")).collect();
         let record = format!("trials/{}/{}.json", trial.suite, trial.test);
@@ -135,16 +138,22 @@ impl Row {
             budgets: setup::budgets(trial),
             overview: phase::overview(trial),
             phases: phases.collect(),
+            costs: there([costs::components(trial), costs::requests(trial)]),
             usage: components.map(|components| Usage::new(trial, &components, cpus)),
             published: setup::published(trial),
             notes: trial.notes.clone(),
-            setup: setup.into_iter().filter(|table| !table.is_empty()).collect(),
+            setup: there(setup),
             files: listed.filter(|file| directory.inside(file).is_some_and(|path| path.exists())).cloned().collect(),
             versions: versions.join(", "),
             problems,
             ..self
         }
     }
+}
+
+/// The tables that have rows.
+fn there(tables: impl IntoIterator<Item = Table>) -> Vec<Table> {
+    tables.into_iter().filter(|table| !table.is_empty()).collect()
 }
 
 impl Usage {
@@ -159,20 +168,24 @@ impl Usage {
                 Band { name: phase.name.clone(), span_s: (phase.started_s, end_s) }
             })
             .collect();
-        let busiest: Vec<String> = uses.iter().map(|used| format!("{} {} s", used.name, figure(used.cpu_s))).collect();
+        let busiest = uses.first().map_or(String::new(), |used| {
+            format!("{} used most, {} CPU seconds; the table below has all.", used.name, figure(used.cpu_s))
+        });
         let cores = over_time(&OverTime {
             title: "CPU of the components over time",
-            description: &format!("CPU seconds in all: {}", busiest.join(", ")),
+            description: &busiest,
             unit: "cores",
             bands: &bands,
             lines: uses.iter().map(|used| &used.cores).collect(),
             limit: (cpus > 0).then(|| (cpus as f64, format!("all {cpus} cores"))),
         });
-        let largest: Vec<String> =
-            uses.iter().map(|used| format!("{} {} MiB", used.name, figure(highest(&used.memory_mib)))).collect();
+        let largest = uses.iter().map(|used| (&used.name, highest(&used.memory_mib)));
+        let largest = largest.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(String::new(), |(name, mib)| {
+            format!("{name} used most, {} MiB; the table below has all.", figure(mib))
+        });
         let memory = over_time(&OverTime {
             title: "Memory of the components over time",
-            description: &format!("At most: {}", largest.join(", ")),
+            description: &largest,
             unit: "MiB resident",
             bands: &bands,
             lines: uses.iter().map(|used| &used.memory_mib).collect(),
@@ -191,8 +204,7 @@ impl Usage {
 fn legend(uses: &[Use]) -> Table {
     let mut table = Table::new("Lines of both plots", &["component", "CPU s", "most cores", "most memory, MiB"]);
     for (index, used) in uses.iter().enumerate() {
-        let name = used.name.clone();
-        let name = if index < LINES { Cell::Line(Key::new(index), name) } else { Cell::Text(name) };
+        let name = if index < LINES { Cell::line(index, &used.name) } else { Cell::Text(used.name.clone()) };
         let (cores, memory) = (highest(&used.cores), highest(&used.memory_mib));
         let figures = [format!("{:.1}", used.cpu_s), format!("{cores:.2}"), figure(memory)];
         table.push([name].into_iter().chain(figures.map(Cell::Number)));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use measure::budget::{Direction, Role};
+use measure::{Judged, Verdict};
 use serde_json::Value;
 
 use super::cells::{Badge, Cell, Table};
@@ -11,24 +13,39 @@ use crate::schema::Trial;
 use crate::table::{limit, observed};
 use crate::text::{bytes, figure, percent};
 
-/// The budgets: observed and limit, and below each name its role, source and derivation.
+/// The budgets, those that were not met first: observed and limit, and below each name its role, source and derivation.
 pub(crate) fn budgets(trial: &Trial) -> Table {
-    let mut table = Table::new("Budgets", &["budget", "verdict", "observed", "limit", "observed / limit"]);
-    for judged in &trial.budgets {
-        let ratio = judged.observed.map(|value| value / judged.limit).filter(|ratio| ratio.is_finite());
-        let role = match judged.role {
-            measure::budget::Role::Gate => "gate",
-            measure::budget::Role::Ceiling => "ceiling",
-        };
-        table.push([
-            Cell::Noted(judged.metric.clone(), format!("{role}; {}; {}", judged.source, judged.derivation)),
-            Cell::Verdict(Badge { verdict: judged.verdict }),
-            Cell::Number(observed(judged)),
-            Cell::Number(limit(judged)),
-            Cell::Number(ratio.map_or("-".to_owned(), percent)),
-        ]);
+    let mut table = Table::new("Budgets", &["budget", "observed", "limit", "of the limit"]);
+    let mut verdicts: Vec<Verdict> = trial.budgets.iter().map(|judged| judged.verdict).collect();
+    verdicts.sort_by_key(|verdict| (verdict.passes(), *verdict));
+    verdicts.dedup();
+    for verdict in verdicts {
+        let group: Vec<&Judged> = trial.budgets.iter().filter(|judged| judged.verdict == verdict).collect();
+        table.push([Cell::Group(Badge { verdict }, format!("{} of {}", group.len(), trial.budgets.len()))]);
+        for judged in group {
+            let role = match judged.role {
+                Role::Gate => "gate",
+                Role::Ceiling => "ceiling",
+            };
+            table.push([
+                Cell::Noted(judged.metric.clone(), format!("{role}; {}; {}", judged.source, judged.derivation)),
+                Cell::Number(observed(judged)),
+                Cell::Number(limit(judged)),
+                Cell::Number(used(judged).map_or("-".to_owned(), percent)),
+            ]);
+        }
     }
     table
+}
+
+/// How much of its limit a figure uses up: a budget is missed above 1, on whichever side of its limit it has to stay.
+fn used(judged: &Judged) -> Option<f64> {
+    let observed = judged.observed?;
+    let used = match judged.direction {
+        Direction::AtMost => observed / judged.limit,
+        Direction::AtLeast => judged.limit / observed,
+    };
+    used.is_finite().then_some(used)
 }
 
 /// Figures of others beside ours.
@@ -201,6 +218,33 @@ mod tests {
     use super::*;
     use crate::gather::Expected;
     use crate::source::Source;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::a_limit_above(Direction::AtMost, 20.0, 15.0, Some(0.75))]
+    #[case::above_its_limit(Direction::AtMost, 20.0, 30.0, Some(1.5))]
+    #[case::a_limit_below(Direction::AtLeast, 20.0, 80.0, Some(0.25))]
+    #[case::below_its_limit(Direction::AtLeast, 20.0, 10.0, Some(2.0))]
+    #[case::nothing_allowed_and_nothing_seen(Direction::AtMost, 0.0, 0.0, None)]
+    fn more_than_all_of_a_limit_is_used_where_it_is_missed(
+        #[case] direction: Direction,
+        #[case] limit: f64,
+        #[case] observed: f64,
+        #[case] share: Option<f64>,
+    ) {
+        let judged = Judged {
+            metric: String::new(),
+            limit,
+            direction,
+            role: Role::Gate,
+            observed: Some(observed),
+            verdict: Verdict::Pass,
+            reason: String::new(),
+            source: String::new(),
+            derivation: String::new(),
+        };
+        assert_eq!(used(&judged), share);
+    }
 
     #[test]
     fn a_row_is_repeated_with_its_profile_and_its_overrides() {

@@ -23,9 +23,10 @@ impl Point {
         Self { x, y }
     }
 
-    /// The nearest half unit, in tenths: finer ones cannot be seen, and cost a page of many plots a tenth of its size.
-    fn tenths(self) -> Option<(i64, i64)> {
-        let nearest = |value: f64| (value.clamp(-FAR, FAR) * 2.0).round() as i64 * 5;
+    /// The nearest whole unit, which is about a pixel: finer ones are hardly seen, and cost a page of many plots a tenth of its
+    /// size.
+    fn units(self) -> Option<(i64, i64)> {
+        let nearest = |value: f64| value.clamp(-FAR, FAR).round() as i64;
         (self.x.is_finite() && self.y.is_finite()).then(|| (nearest(self.x), nearest(self.y)))
     }
 }
@@ -43,7 +44,7 @@ impl Svg {
 
     /// Lines through the points of each piece; points that are not finite are left out.
     pub(crate) fn path<P: AsRef<[Point]>>(&mut self, class: &str, pieces: impl IntoIterator<Item = P>) {
-        let pieces = pieces.into_iter().map(|piece| piece.as_ref().iter().filter_map(|point| point.tenths()).collect());
+        let pieces = pieces.into_iter().map(|piece| piece.as_ref().iter().filter_map(|point| point.units()).collect());
         let pieces: Vec<Vec<(i64, i64)>> = pieces.filter(|piece: &Vec<_>| !piece.is_empty()).collect();
         if pieces.is_empty() {
             return;
@@ -51,14 +52,14 @@ impl Svg {
         self.write(format_args!("<path class=\"{}\" d=\"", Text(class)));
         for piece in pieces {
             let (mut x, mut y) = piece[0];
-            self.write(format_args!("M{} {}", Tenths(x), Tenths(y)));
+            self.write(format_args!("M{x} {y}"));
             for (to_x, to_y) in piece {
                 match (to_x - x, to_y - y) {
                     (0, 0) => {}
-                    (dx, 0) => self.write(format_args!("h{}", Tenths(dx))),
-                    (0, dy) => self.write(format_args!("v{}", Tenths(dy))),
-                    (dx, dy) if dy < 0 => self.write(format_args!("l{}{}", Tenths(dx), Tenths(dy))),
-                    (dx, dy) => self.write(format_args!("l{} {}", Tenths(dx), Tenths(dy))),
+                    (dx, 0) => self.write(format_args!("h{dx}")),
+                    (0, dy) => self.write(format_args!("v{dy}")),
+                    (dx, dy) if dy < 0 => self.write(format_args!("l{dx}{dy}")),
+                    (dx, dy) => self.write(format_args!("l{dx} {dy}")),
                 }
                 (x, y) = (to_x, to_y);
             }
@@ -68,23 +69,19 @@ impl Svg {
 
     /// A filled area from `at` to the opposite corner `to`, with a title of its own.
     pub(crate) fn area(&mut self, class: &str, at: Point, to: Point, title: &str) {
-        let (Some((left, top)), Some((right, bottom))) = (at.tenths(), to.tenths()) else { return };
+        let (Some((left, top)), Some((right, bottom))) = (at.units(), to.units()) else { return };
         let (width, height) = ((right - left).max(0), (bottom - top).max(0));
         self.write(format_args!(
-            "<rect class=\"{}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}</title></rect>",
+            "<rect class=\"{}\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\"><title>{}</title></rect>",
             Text(class),
-            Tenths(left),
-            Tenths(top),
-            Tenths(width),
-            Tenths(height),
             Text(title),
         ));
     }
 
     /// A dot.
     pub(crate) fn dot(&mut self, class: &str, at: Point, radius: f64) {
-        let Some((x, y)) = at.tenths() else { return };
-        let (class, x, y) = (Text(class), Tenths(x), Tenths(y));
+        let Some((x, y)) = at.units() else { return };
+        let class = Text(class);
         self.write(format_args!("<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>"));
     }
 
@@ -92,11 +89,11 @@ impl Svg {
     pub(crate) fn texts<T: AsRef<str>>(&mut self, class: &str, texts: impl IntoIterator<Item = (Point, T)>) {
         let mut open = false;
         for (at, text) in texts {
-            let Some((x, y)) = at.tenths() else { continue };
+            let Some((x, y)) = at.units() else { continue };
             if !std::mem::replace(&mut open, true) {
                 self.write(format_args!("<g class=\"{}\">", Text(class)));
             }
-            let (x, y, text) = (Tenths(x), Tenths(y), Text(text.as_ref()));
+            let text = Text(text.as_ref());
             self.write(format_args!("<text x=\"{x}\" y=\"{y}\">{text}</text>"));
         }
         if open {
@@ -113,20 +110,6 @@ impl Svg {
     /// Writing to a string cannot fail.
     fn write(&mut self, text: fmt::Arguments<'_>) {
         self.out.write_fmt(text).ok();
-    }
-}
-
-/// Tenths of a unit, in as few characters as they need.
-struct Tenths(i64);
-
-impl fmt::Display for Tenths {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        match (self.0.unsigned_abs() / 10, self.0.unsigned_abs() % 10) {
-            (whole, 0) => write!(f, "{sign}{whole}"),
-            (0, tenth) => write!(f, "{sign}.{tenth}"),
-            (whole, tenth) => write!(f, "{sign}{whole}.{tenth}"),
-        }
     }
 }
 

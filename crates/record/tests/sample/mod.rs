@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use measure::budget::{Direction, Role};
-use measure::{Judged, Missing, Quantiles, Verdict};
+use measure::{Gap, Judged, Missing, Quantiles, Verdict};
 use record::{
     ComponentUse, Document, Expected, Fingerprint, HarnessUse, MachineUse, PhaseRecord, ProgressTimes, Published, Run,
     RunDir, SCHEMA, SlowObject, State, Trial, WatchRecord,
@@ -22,6 +22,20 @@ const COMPONENTS: [(&str, f64); 5] = [
     ("kwok-controller", 0.26),
 ];
 const PHASES: [&str; 5] = ["create-nodes", "create-pods", "roll-pods", "delete-pods", "delete-nodes"];
+const REQUESTS: [(&str, f64); 12] = [
+    ("PATCH pods/status", 2000.0),
+    ("POST events", 1110.0),
+    ("POST pods", 1000.0),
+    ("POST pods/binding", 1000.0),
+    ("PUT deployments/status", 500.0),
+    ("PUT replicasets/status", 441.0),
+    ("PATCH nodes/status", 200.0),
+    ("PUT leases", 180.0),
+    ("GET pods", 96.0),
+    ("GET leases", 44.0),
+    ("LIST pods", 9.0),
+    ("POST deployments", 10.0),
+];
 const STAGES: [&str; 4] = ["intended", "observed", "scheduled", "running"];
 
 /// How a row ends.
@@ -97,7 +111,7 @@ pub(crate) fn write_row(directory: &RunDir, test: &str, ending: Ending, pods: us
 
 fn trial(test: &str, ending: Ending, phases: Vec<PhaseRecord>, wall_s: f64, files: Vec<String>) -> Trial {
     let (verdict, reason) = match ending {
-        Ending::Passed => (Some(Verdict::Pass), "15 budgets met: create-nodes 8.1 s, create-pods 8.1 s, …".to_owned()),
+        Ending::Passed => (Some(Verdict::Pass), "20 budgets met: create-nodes 8.1 s, create-pods 8.1 s, …".to_owned()),
         Ending::Missed => {
             (Some(Verdict::Fail), "create_pods_api_requests_per_object is 10.8, budget at most 7.20".to_owned())
         }
@@ -112,6 +126,7 @@ fn trial(test: &str, ending: Ending, phases: Vec<PhaseRecord>, wall_s: f64, file
         budgets.push(judged(&metric("per_s"), Role::Ceiling, Direction::AtLeast, 20.0, 123.0));
         budgets.push(judged(&metric("api_requests_per_object"), Role::Gate, Direction::AtMost, 7.2, requests));
         budgets.push(judged(&metric("etcd_puts_per_object"), Role::Gate, Direction::AtMost, 6.6, 5.2));
+        budgets.push(judged(&metric("etcd_wal_bytes_per_object"), Role::Gate, Direction::AtMost, 14_000.0, 11_492.0));
     }
     let figures = ["nodes of a pool", "nodes ready per second", "pods running per second", "pods gone per second"];
     let published = figures.map(|figure| Published {
@@ -172,7 +187,12 @@ fn trial(test: &str, ending: Ending, phases: Vec<PhaseRecord>, wall_s: f64, file
             ledger_bytes_per_object: 221.0,
         },
         component_deaths: Vec::new(),
-        notes: vec!["the watch of pods broke once".to_owned()],
+        notes: vec![
+            "the watch of pods broke once".to_owned(),
+            "create-pods: the times of observed -> scheduled rest on 141 of 1000 objects, the others were seen late, by a watch \
+             that had been broken; the apiserver ended 35 watches in this phase, of anybody"
+                .to_owned(),
+        ],
         files,
     }
 }
@@ -188,7 +208,8 @@ fn judged(metric: &str, role: Role, direction: Direction, limit: f64, observed: 
         verdict: if met { Verdict::Pass } else { Verdict::Fail },
         reason: format!("{metric} is {observed}, budget {limit}"),
         source: "measured, 8 runs of nodepool_smoke on 2 cores".to_owned(),
-        derivation: "seen 5.5 to 5.92; the limit is a quarter above the middle".to_owned(),
+        derivation: "seen 5.5 to 5.92; the limit is a quarter above the middle, and half as much again misses it"
+            .to_owned(),
     }
 }
 
@@ -310,7 +331,7 @@ impl Pods {
                 })
                 .collect(),
             longest_standstill_s: Some(took_s / 10.0),
-            gap: None,
+            gap: Some(Gap { between: "scheduled -> running".to_owned(), n: 9, p50: 294, max: 881, ..Gap::default() }),
             faults: Vec::new(),
             progress: ProgressTimes { t50_s: share(0.5), t90_s: share(0.9), t99_s: share(0.99), t100_s: share(1.0) },
             per_s: done.len() as f64 / took_s.max(0.001),
@@ -321,7 +342,7 @@ impl Pods {
             components: used.into(),
             yardstick_ms: Some(2.4),
             api_requests: Some(5600.0),
-            api_requests_by: BTreeMap::from([("POST pods".to_owned(), 1000.0), ("PATCH pods".to_owned(), 2000.0)]),
+            api_requests_by: REQUESTS.map(|(kind, count)| (kind.to_owned(), count)).into(),
             etcd_puts: Some(5200.0),
             etcd_wal_bytes: Some(11_000_000.0),
             etcd_db_growth_bytes: Some(4_000_000.0),
