@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: what a thing of ours costs beside the tool that people would use in its place, in interleaved pairs,
-//! because on a shared machine only the ratio means something; and what a run costs beside its rows.
+//! because on a shared machine only the ratio means something; what a run costs beside its rows, and what its report costs.
 
 mod again;
 mod fixture;
 mod kperf;
 mod paired;
+mod report;
 
 pub(crate) use fixture::sweep;
 
@@ -19,6 +20,7 @@ pub(crate) async fn bench(ctx: &Ctx, args: &BenchArgs) -> Result<Exit, Failure> 
     let figures = match args.of {
         BenchOf::Run => again::measure(ctx, args.pairs)?,
         BenchOf::Fixture => fixture::measure(ctx, args.pairs).await?,
+        BenchOf::Report => report::measure(ctx, args.pairs)?,
         BenchOf::Kperf => kperf::measure(ctx, args.pairs).await?,
     };
     drop(one);

@@ -377,6 +377,7 @@ Examples:
   cargo xtask bench                          clusters and nodes, beside kwokctl: 5 pairs in about 4 minutes
   cargo xtask bench kperf --pairs 3          our kperf beside Azure/kperf
   cargo xtask bench run --pairs 1            what `cargo xtask run kperf` takes beyond its rows: 3 minutes a run, and one to warm up
+  cargo xtask bench report                   the page of 100 copies of the newest run's largest row: seconds
 
 Exit code 10 when a figure misses its limit.")]
 pub(crate) struct BenchArgs {
@@ -396,4 +397,6 @@ pub(crate) enum BenchOf {
     Kperf,
     /// A run, beside its own rows.
     Run,
+    /// The report of a hundred rows: how long it takes to write, and how large it is.
+    Report,
 }
