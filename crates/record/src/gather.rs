@@ -10,6 +10,7 @@ use crate::fingerprint::Fingerprint;
 use crate::run_dir::{Error, RunDir, read_json};
 use crate::schema::ended_well;
 use crate::source::Source;
+use crate::text::quoted;
 
 /// A run and its trials.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +58,13 @@ pub enum State {
     Complete,
     /// It was interrupted and wrote what it had.
     Interrupted,
+}
+
+impl Run {
+    /// The command, as a shell takes it.
+    pub fn command_line(&self) -> String {
+        self.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// A row that was to run.

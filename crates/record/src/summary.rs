@@ -46,7 +46,7 @@ pub fn summary_markdown(run: &Run, directory: &RunDir) -> String {
             machine.os,
             machine.kernel,
             run.git_revision,
-            run.command.join(" "),
+            run.command_line(),
         ),
     );
     out

@@ -52,6 +52,16 @@ pub(crate) fn bytes(bytes: f64) -> String {
     }
 }
 
+/// A word of a shell's command line.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +82,14 @@ mod tests {
     #[case::large(265_289_728.0, "253 MiB")]
     fn bytes_have_their_unit(#[case] value: f64, #[case] text: &str) {
         assert_eq!(bytes(value), text);
+    }
+
+    #[rstest]
+    #[case::plain("--filter", "--filter")]
+    #[case::parentheses("test(example)", "'test(example)'")]
+    #[case::a_quote("it's", r"'it'\''s'")]
+    #[case::nothing("", "''")]
+    fn a_word_is_quoted_where_a_shell_would_not_take_it(#[case] word: &str, #[case] text: &str) {
+        assert_eq!(quoted(word), text);
     }
 }

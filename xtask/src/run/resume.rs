@@ -24,7 +24,7 @@ impl Resumed {
         let run = gather(&run_dir)?;
         let of = &run.run_id;
         if without_resume(&run.command) != without_resume(words) {
-            let asked = run.command.join(" ");
+            let asked = run.command_line();
             return Err(Failure::usage(format!("run {of} was asked for as `{asked}`: add `--resume={of}` to that")));
         }
         let (here, revision) = (Fingerprint::read(), git_revision(&ctx.root));

@@ -11,7 +11,7 @@ use crate::fingerprint::Fingerprint;
 use crate::gather::TrialSummary;
 use crate::schema::Trial;
 use crate::table::{limit, observed};
-use crate::text::{bytes, figure, percent};
+use crate::text::{bytes, figure, percent, quoted};
 
 /// The budgets, those that were not met first: observed and limit, and below each name its role, source and derivation.
 pub(crate) fn budgets(trial: &Trial) -> Table {
@@ -196,16 +196,6 @@ fn of_access(command: &[String]) -> Vec<&String> {
     let value = |i: usize| i > 0 && WITH_VALUE.contains(&command[i - 1].as_str());
     let wanted = command.iter().enumerate().filter(|(i, word)| flag(word) || joined(word) || value(*i));
     wanted.map(|(_, word)| word).collect()
-}
-
-/// A word of a shell's command line.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// A JSON value without the quotes of a string.
