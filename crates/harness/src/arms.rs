@@ -25,12 +25,10 @@ pub struct Arms {
     pub repeats: usize,
     /// Runs of each before that are thrown away.
     pub warm_up: usize,
-    /// What the order follows from; it is recorded.
-    pub seed: u64,
 }
 
 /// Runs a row once for every run of its arms, interleaved, each from the same proven state, and judges what they say of
-/// each other. The record of each run lies in `arms/<arm>/<repeat>/` of the run; that of the row has, for each metric,
+/// each other. The order is another one in every run, and its seed is recorded. The record of each run lies in `arms/<arm>/<repeat>/` of the run; that of the row has, for each metric,
 /// the median of each arm as `<arm>_<metric>` and the ratio to the first as `<arm>_to_<first>_<metric>`, which budgets bind.
 ///
 /// # Errors
@@ -40,12 +38,13 @@ pub async fn compared(
     arms: &Arms,
     driver: impl AsyncFn(&mut Trial, &str) -> Result<()>,
 ) -> Result<record::Trial> {
-    let schedule = Schedule::new(arms.names, arms.repeats, arms.warm_up, arms.seed);
-    let schedule = schedule.map_err(|error| Error::Environment(format!("{}: {error}", row.test)))?;
     let context = Context::from_env()?;
+    let seed = seed(&context.run_id, &row.test);
+    let schedule = Schedule::new(arms.names, arms.repeats, arms.warm_up, seed);
+    let schedule = schedule.map_err(|error| Error::Environment(format!("{}: {error}", row.test)))?;
     let (descriptor, _) = fixture(row.fixture)?;
     let mut whole = opening_record(&row, &context, &descriptor);
-    whole.parameters.insert("arms_seed".to_owned(), arms.seed.into());
+    whole.seeds.insert("arms".to_owned(), seed);
     let directory = run_dir(&row, &context);
     directory.write_trial(&whole)?;
 
@@ -85,6 +84,14 @@ pub async fn compared(
     Ok(whole)
 }
 
+/// The seed of a row's order, which follows from the run, so that no order is everyone's: FNV-1a (Fowler, Noll and Vo), cut
+/// to what every reader of JSON takes exactly.
+fn seed(run_id: &str, test: &str) -> u64 {
+    let bytes = run_id.bytes().chain([b'/']).chain(test.bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    hash >> 32
+}
+
 /// The budgets that bind each run, and those about what the arms say of each other, whose metrics begin with an arm.
 fn split(budgets: &Budgets, names: &[&str]) -> (Budgets, Budgets) {
     let of_row = |budget: &&Budget| names.iter().any(|arm| budget.metric.starts_with(&format!("{arm}_")));
@@ -117,4 +124,22 @@ fn metrics(names: &[&str], runs: &BTreeMap<String, Vec<record::Trial>>) -> BTree
         }
     }
     metrics
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_run_and_every_row_has_an_order_of_its_own_and_keeps_it() {
+        let runs = ["20261128-022101-0a1b", "20261128-022102-0a1b"];
+        let seeds = runs.iter().flat_map(|run| ["ratio", "other"].map(|row| seed(run, row)));
+        assert_eq!(seeds.collect::<BTreeSet<_>>().len(), 4);
+        assert_eq!(seed(runs[0], "ratio"), seed(runs[0], "ratio"));
+        // Over many runs both orders of two arms come.
+        let first = |n: u32| Schedule::new(&["a", "b"], 2, 0, seed(&format!("run-{n}"), "ratio")).unwrap().runs[0].arm.clone();
+        let begun_by_a = (0..200).filter(|n| first(*n) == "a").count();
+        assert!((60..140).contains(&begun_by_a), "{begun_by_a}");
+    }
 }

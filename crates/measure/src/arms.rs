@@ -91,6 +91,30 @@ impl Schedule {
             in_order.enumerate().map(|(position, (round, arm))| Run { arm: arms[arm].to_owned(), round, position });
         Ok(Self { seed, runs: runs.collect() })
     }
+
+    /// Runs the arms of a repeat once more, behind all runs, as a repeat of its own, whose number is returned; `None` where
+    /// there is no such repeat. It has the order of the one whose place it takes, so that what a steady drift costs the arms
+    /// stays as balanced as it was.
+    pub fn again(&mut self, repeat: usize) -> Option<usize> {
+        let of = |repeat: usize| move |run: &&Run| run.round == Round::Repeat(repeat);
+        let arms: Vec<String> = self.runs.iter().filter(of(repeat)).map(|run| run.arm.clone()).collect();
+        let number = |run: &Run| match run.round {
+            Round::Repeat(repeat) => Some(repeat),
+            Round::WarmUp(_) => None,
+        };
+        let next = 1 + self.runs.iter().filter_map(number).max()?;
+        let first = 1 + self.runs.iter().map(|run| run.position).max()?;
+        let round = Round::Repeat(next);
+        let new = (first..).zip(&arms).map(|(position, arm)| Run { arm: arm.clone(), round, position });
+        self.runs.extend(new);
+        (!arms.is_empty()).then_some(next)
+    }
+}
+
+/// How many repeats that were lost may be run again: a fifth of those that were planned, and at least two. Where more are
+/// lost, losing them is what the comparison shows.
+pub fn spare(repeats: usize) -> usize {
+    (repeats / 5).max(2)
 }
 
 /// How many repeats make a balanced block of so many arms: as many as there are arms, or twice as many where their
@@ -186,6 +210,36 @@ mod tests {
         let each = block(arms) / arms;
         assert_eq!((places.len(), follows.len()), (arms * arms, arms * (arms - 1)));
         assert!(places.values().chain(follows.values()).all(|n| *n == each), "{places:?} {follows:?}");
+    }
+
+    #[rstest]
+    #[case::of_a_first_pair(4)]
+    #[case::of_a_second_pair(7)]
+    fn a_repeat_that_is_run_again_keeps_its_order_and_the_balance(#[case] lost: usize) {
+        let mut schedule = Schedule::new(&["base", "head"], 10, 1, 7).expect("two");
+        let order = |schedule: &Schedule, repeat: usize| -> Vec<String> {
+            let of = schedule.runs.iter().filter(|run| run.round == Round::Repeat(repeat));
+            of.map(|run| run.arm.clone()).collect()
+        };
+        assert_eq!(schedule.again(lost), Some(10));
+        assert_eq!(schedule.runs.len(), 24);
+        assert!(schedule.runs.iter().enumerate().all(|(i, run)| run.position == i));
+        assert_eq!(order(&schedule, 10), order(&schedule, lost));
+        let places = |arm: &str| -> usize {
+            let counts = |run: &&Run| matches!(run.round, Round::Repeat(repeat) if repeat != lost);
+            schedule.runs.iter().filter(|run| run.arm == arm).filter(counts).map(|run| run.position).sum()
+        };
+        assert_eq!(places("base"), places("head"));
+        let runs = schedule.runs.len();
+        assert_eq!((schedule.again(99), schedule.runs.len()), (None, runs));
+    }
+
+    #[rstest]
+    #[case::few(5, 2)]
+    #[case::ten(10, 2)]
+    #[case::many(40, 8)]
+    fn a_fifth_of_the_repeats_may_be_run_again_and_at_least_two(#[case] repeats: usize, #[case] spared: usize) {
+        assert_eq!(spare(repeats), spared);
     }
 
     #[rstest]

@@ -33,9 +33,16 @@ pub struct Compared {
     pub basis: Basis,
     /// The smallest ratio that matters, above 1.
     pub relevance: f64,
+    /// The ratio above [`Compared::relevance`] that runs which cannot tell have to have been able to see, for a gate that
+    /// lets them pass; where it is not given, [`MUST_SEE`].
+    #[serde(default)]
+    pub must_see: Option<f64>,
     /// The rows that it compares, by name; `["*"]` for all.
     pub rows: Vec<String>,
 }
+
+/// The slowdown that every gate has to be able to see: the one that this project's power is stated for.
+pub const MUST_SEE: f64 = 1.3;
 
 /// One limit on one metric.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -180,10 +187,18 @@ impl Compared {
         Metric { name: metric, better, basis, relevance, base, head }
     }
 
+    /// The ratio that runs which cannot tell have to have been able to see.
+    pub fn must_see(&self) -> f64 {
+        self.must_see.unwrap_or(MUST_SEE).max(self.relevance)
+    }
+
     fn check(&self) -> Result<(), &'static str> {
         match () {
             () if self.metric.trim().is_empty() => Err("`metric` is empty"),
             () if !(self.relevance.is_finite() && self.relevance > 1.0) => Err("`relevance` is not a ratio above 1"),
+            () if self.must_see.is_some_and(|ratio| !(ratio.is_finite() && ratio > self.relevance)) => {
+                Err("`must_see` is not above `relevance`: no run is asked to see what does not matter")
+            }
             () if self.rows.is_empty() => Err("`rows` is empty: name the rows, or [\"*\"] for all"),
             () => Ok(()),
         }
@@ -341,6 +356,25 @@ derivation = "as published"
         let error = Budgets::parse("budgets.toml", &GOOD.replace(from, to)).expect_err("bad");
         assert_eq!((error.file.as_str(), error.line), ("budgets.toml", line), "{error}");
         assert!(error.message.contains(message), "{error}");
+    }
+
+    const COMPARED: &str = "[[compare]]\nmetric = \"add_s\"\nbetter = \"lower\"\nbasis = \"time\"\nrelevance = 1.15\nrows = [\"*\"]\n";
+
+    #[rstest]
+    #[case::not_given("", 1.3)]
+    #[case::given("must_see = 1.5\n", 1.5)]
+    fn a_metric_says_what_has_to_be_seen_in_it(#[case] given: &str, #[case] must_see: f64) {
+        let budgets = Budgets::parse("budgets.toml", &format!("{COMPARED}{given}")).expect("good");
+        assert!((budgets.compared[0].must_see() - must_see).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_smaller_than_what_matters_has_to_be_seen() {
+        let error = Budgets::parse("budgets.toml", &format!("{COMPARED}must_see = 1.1\n")).expect_err("bad");
+        assert_eq!(
+            error.to_string(),
+            "budgets.toml:1: compare `add_s`: `must_see` is not above `relevance`: no run is asked to see what does not matter"
+        );
     }
 
     #[test]

@@ -8,8 +8,10 @@
 //! - its ratio is at least the metric's relevance threshold away from 1: the change matters.
 //!
 //! It is the `same` where the whole interval lies within the threshold, which is the test of equivalence of Schuirmann
-//! (1987) at half of what is outside the interval, 2.5 % to each side. Everything else is `cannot-tell`, with the pairs
-//! that are missing. Only `better` and `same` pass: what was not seen to be harmless is not passed as harmless.
+//! (1987) at half of what is outside the interval, 2.5 % to each side. Where a robust estimator decides, the interval of
+//! the mean of all pairs has to lie within it as well: a slowdown that comes and goes is in a few repeats, which robust
+//! estimators set aside as if the machine had done it. Everything else is `cannot-tell`, with the pairs that are missing.
+//! Only `better` and `same` pass: what was not seen to be harmless is not passed as harmless.
 //!
 //! **Why Holm, and why alpha is 0.01.** A gate of ten metrics at 0.01 each would cry wolf once in ten runs. Holm keeps
 //! the probability that *any* metric of a gate is wrongly called changed at one in a hundred, whatever the metrics
@@ -26,8 +28,9 @@
 //! read twice.
 //!
 //! **What it cannot see.** Changes below the threshold; changes in the tail of a distribution that the metric averages
-//! away; a disturbance that hits up to a fifth of the repeats of one arm, because the robust estimators, which outcomes
-//! name, set such repeats aside; and anything that both arms share. [`resample`] measures what it does see.
+//! away; that a change in up to a fifth of the repeats is the build's and not the machine's, because the robust
+//! estimators, which outcomes name, set such repeats aside: it `cannot-tell` then; and anything that both arms share.
+//! [`resample`] measures what it does see.
 
 pub mod resample;
 mod sentence;
@@ -113,11 +116,13 @@ pub struct Outcome {
     pub ratio: f64,
     /// The interval of the ratio.
     pub interval: Interval,
+    /// The interval of the mean ratio of all pairs, none set aside; where the mean decides, it is [`Outcome::interval`].
+    pub of_all_pairs: Interval,
     /// The probability of a ratio at least this far from 1 where the arms are alike.
     pub p: f64,
     /// The same, adjusted for all metrics of the gate.
     pub adjusted_p: f64,
-    /// The smallest ratio above 1 that this run could have seen.
+    /// The smallest ratio above 1 that this run could have seen; where it cannot be told, also in the mean of all pairs.
     pub detectable: f64,
     /// One sentence: the answer with its figures.
     pub sentence: String,
@@ -207,16 +212,16 @@ pub fn judge(metrics: &[Metric], rule: &Rule) -> Result<Gate, GateError> {
     }
     // The level that Holm's first step asks of the smallest p.
     let level = rule.alpha / metrics.len() as f64;
-    let mut estimates = Vec::with_capacity(metrics.len());
+    let mut all = Vec::with_capacity(metrics.len());
     for (i, metric) in metrics.iter().enumerate() {
         if metrics[..i].iter().any(|earlier| earlier.name == metric.name) {
             return Err(GateError::Twice { metric: metric.name.clone() });
         }
-        estimates.push(metric.log_ratios(rule)?.estimate(level, rule.confidence));
+        all.push(Estimates::of(&metric.log_ratios(rule)?, level, rule));
     }
-    let adjusted = holm::adjust(&estimates.iter().map(|estimate| estimate.p).collect::<Vec<_>>());
-    let judged = metrics.iter().zip(&estimates).zip(adjusted);
-    let outcomes = judged.map(|((metric, estimate), adjusted_p)| metric.outcome(estimate, adjusted_p, level, rule));
+    let adjusted = holm::adjust(&all.iter().map(|estimates| estimates.deciding.p).collect::<Vec<_>>());
+    let judged = metrics.iter().zip(&all).zip(adjusted);
+    let outcomes = judged.map(|((metric, estimates), adjusted_p)| metric.outcome(estimates, adjusted_p, level, rule));
     Ok(Gate { rule: *rule, outcomes: outcomes.collect() })
 }
 
@@ -242,6 +247,24 @@ impl Gate {
     }
 }
 
+/// What the same pairs say by the estimator that decides and by the mean of all of them.
+struct Estimates {
+    deciding: Estimate,
+    mean: Estimate,
+}
+
+impl Estimates {
+    fn of(ratios: &LogRatios, level: f64, rule: &Rule) -> Self {
+        Self { deciding: ratios.estimate(level, rule.confidence), mean: ratios.mean(rule.confidence) }
+    }
+
+    /// Both; the mean once where it decides.
+    fn each(&self) -> impl Iterator<Item = &Estimate> {
+        let other = (self.deciding.estimator != Estimator::Mean).then_some(&self.mean);
+        std::iter::once(&self.deciding).chain(other)
+    }
+}
+
 impl Metric {
     fn log_ratios(&self, rule: &Rule) -> Result<LogRatios, GateError> {
         let metric = || self.name.clone();
@@ -262,10 +285,19 @@ impl Metric {
         Ok(ratios)
     }
 
-    fn outcome(&self, estimate: &Estimate, adjusted_p: f64, level: f64, rule: &Rule) -> Outcome {
-        let answer = self.answer(estimate, adjusted_p, level, rule);
+    fn outcome(&self, estimates: &Estimates, adjusted_p: f64, level: f64, rule: &Rule) -> Outcome {
+        let estimate = &estimates.deciding;
+        let answer = self.answer(estimates, adjusted_p, level, rule);
         // A change has to be significant and to be estimated beyond the threshold.
         let significant = power::detectable(estimate, level, rule.power);
+        let seen_by = |estimate: &Estimate| {
+            let significant = power::detectable(estimate, level, rule.power);
+            significant.max(power::clearing(estimate, self.relevance, rule.power))
+        };
+        let detectable = match answer {
+            Answer::CannotTell { .. } => estimates.each().map(seen_by).fold(1.0, f64::max),
+            Answer::Better | Answer::Worse | Answer::Same => seen_by(estimate),
+        };
         let mut outcome = Outcome {
             metric: self.name.clone(),
             basis: self.basis,
@@ -275,27 +307,30 @@ impl Metric {
             pairs: estimate.pairs,
             ratio: estimate.ratio,
             interval: estimate.interval,
+            of_all_pairs: estimates.mean.interval,
             p: estimate.p,
             adjusted_p,
-            detectable: significant.max(power::clearing(estimate, self.relevance, rule.power)),
+            detectable,
             sentence: String::new(),
         };
         outcome.sentence = sentence::of(&outcome, self.better, significant <= self.relevance);
         outcome
     }
 
-    fn answer(&self, estimate: &Estimate, adjusted_p: f64, level: f64, rule: &Rule) -> Answer {
-        let matters = estimate.ratio.max(1.0 / estimate.ratio) >= self.relevance;
-        let rose = estimate.ratio > 1.0;
+    fn answer(&self, estimates: &Estimates, adjusted_p: f64, level: f64, rule: &Rule) -> Answer {
+        let ratio = estimates.deciding.ratio;
+        let matters = ratio.max(1.0 / ratio) >= self.relevance;
         match () {
-            () if adjusted_p <= rule.alpha && matters => match (self.better, rose) {
+            () if adjusted_p <= rule.alpha && matters => match (self.better, ratio > 1.0) {
                 (Better::Lower, true) | (Better::Higher, false) => Answer::Worse,
                 (Better::Lower, false) | (Better::Higher, true) => Answer::Better,
             },
-            () if estimate.interval.low > 1.0 / self.relevance && estimate.interval.high < self.relevance => {
-                Answer::Same
+            () if estimates.each().all(|estimate| estimate.interval.is_within(self.relevance)) => Answer::Same,
+            () => {
+                let each: Option<Vec<usize>> =
+                    estimates.each().map(|estimate| self.more_pairs(estimate, level, rule)).collect();
+                Answer::CannotTell { more_pairs: each.and_then(|each| each.into_iter().max()) }
             }
-            () => Answer::CannotTell { more_pairs: self.more_pairs(estimate, level, rule) },
         }
     }
 

@@ -62,6 +62,11 @@ impl Interval {
         self.low <= value && value <= self.high
     }
 
+    /// Whether an interval of a ratio reaches neither `threshold`, which is above 1, nor its reciprocal.
+    pub fn is_within(&self, threshold: f64) -> bool {
+        self.low > 1.0 / threshold && self.high < threshold
+    }
+
     /// The interval of `f(x)` for an increasing `f`.
     #[must_use]
     pub fn map(self, f: impl Fn(f64) -> f64) -> Self {

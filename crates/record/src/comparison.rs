@@ -13,7 +13,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use measure::gate::{self, Gate, GateError, Metric, Rule};
+use measure::budget::MUST_SEE;
+use measure::gate::{self, Answer, Gate, GateError, Metric, Outcome, Rule};
 use measure::{Basis, Budgets, Compared, Verdict};
 use serde::Serialize;
 
@@ -50,6 +51,8 @@ pub struct RowComparison {
     pub missed: Vec<Missed>,
     /// Metrics that were not judged: times of arms that did not take turns.
     pub unjudged: Vec<String>,
+    /// The ratio that runs have to have been able to see, where they cannot tell and are to pass all the same.
+    pub must_see: BTreeMap<String, f64>,
     /// The judgement.
     #[serde(flatten)]
     pub judgement: Judgement,
@@ -123,6 +126,7 @@ pub fn compare(
     let rows = judged.into_iter().map(|(suite, test, of_base, of_head, by)| {
         let differences = refuse::differences(of_base, of_head);
         let interleaved = refuse::interleaved(of_base, of_head);
+        let must_see = by.iter().map(|by| (by.metric.clone(), by.must_see())).collect();
         // What the machine did between the runs of the arms is in every time, and in no count.
         let (by, times): (Vec<_>, Vec<_>) = by.into_iter().partition(|by| interleaved || by.basis == Basis::Count);
         let judgement = if differences.is_empty() || allow_different {
@@ -138,6 +142,7 @@ pub fn compare(
             differences,
             missed: missed(of_base, of_head),
             unjudged: times.into_iter().map(|by| by.metric).collect(),
+            must_see,
             judgement,
         }
     });
@@ -178,6 +183,12 @@ impl Comparison {
         self.only_one_has.is_empty() && self.rows.iter().all(|row| row.gate().is_some())
     }
 
+    /// The metrics that cannot be told and of which these runs could not even have seen what has to be seen: `must_see`,
+    /// or what their suite's `budgets.toml` says of each. A sentence each.
+    pub fn too_blunt(&self, must_see: Option<f64>) -> Vec<String> {
+        self.rows.iter().flat_map(|row| row.too_blunt(must_see)).collect()
+    }
+
     /// Whether every row was judged and nothing is worse or untold.
     pub fn passes(&self) -> bool {
         !self.rows.is_empty()
@@ -195,6 +206,22 @@ impl RowComparison {
         let Judgement::Judged { gate, metrics, .. } = &self.judgement else { return None };
         let title = format!("{} {}: head against base, {} pairs", self.suite, self.test, self.pairs);
         Some(ratio_picture(&title, metrics, &gate.outcomes))
+    }
+
+    fn too_blunt(&self, must_see: Option<f64>) -> Vec<String> {
+        let limit = |metric: &str| must_see.or_else(|| self.must_see.get(metric).copied()).unwrap_or(MUST_SEE);
+        let untold = self.gate().into_iter().flat_map(Gate::untold);
+        let blunt = untold.filter(|outcome| outcome.detectable > limit(&outcome.metric));
+        let sentence = |outcome: &Outcome| {
+            let (metric, seen, limit) = (&outcome.metric, outcome.detectable, limit(&outcome.metric));
+            let more = show::more_pairs(&outcome.answer).unwrap_or_default();
+            format!(
+                "{} {}: {metric} cannot be told, and these runs could only have seen a change by {seen:.2} x, where {limit} x \
+                 has to be seen{more}",
+                self.suite, self.test
+            )
+        };
+        blunt.map(sentence).collect()
     }
 
     /// The answers, when there are any.
@@ -216,9 +243,11 @@ fn judge(by: &[Compared], base: &[Repeat], head: &[Repeat], rule: &Rule) -> Resu
     }
     let metrics = metrics(by, base, head)?;
     let gate = gate::judge(&metrics, rule).map_err(|error: GateError| error.to_string())?;
-    let causes =
-        gate.changed().filter_map(|outcome| Some((outcome.metric.clone(), cause::of(&outcome.metric, base, head)?)));
-    let causes = causes.collect();
+    let cause = |outcome: &Outcome| {
+        let slower = outcome.answer == Answer::Worse;
+        Some((outcome.metric.clone(), cause::of(&outcome.metric, slower, base, head)?))
+    };
+    let causes = gate.changed().filter_map(cause).collect();
     let drifts = metrics.iter().filter_map(|metric| beside::drift(metric, base, head));
     let changed = |metric: &&Metric| gate.changed().any(|outcome| outcome.metric == metric.name);
     let medians = metrics.iter().filter(changed).filter_map(beside::medians);

@@ -56,6 +56,9 @@ pub struct Trial {
     pub parameters: BTreeMap<String, serde_json::Value>,
     /// The parameters that were overridden.
     pub overridden: BTreeMap<String, serde_json::Value>,
+    /// What its random orders follow from, by what is ordered; it follows from the run's id.
+    #[serde(default)]
+    pub seeds: BTreeMap<String, u64>,
     /// Versions of the system under test beside the document's, by system.
     pub versions: BTreeMap<String, String>,
     /// Settings of the cluster that change what is measured.

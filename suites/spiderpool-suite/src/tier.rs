@@ -22,9 +22,6 @@ use crate::system::{Families, Interpose, PluginName, System};
 /// Objects that are created or deleted at once.
 const OBJECTS_AT_ONCE: usize = 8;
 
-/// What the order of two plugins follows from: with it, they take turns as ABBAAB.
-const SEED: u64 = 1;
-
 /// Stages of a request pair.
 const REQUEST: &[&str] = &["asked", "answered", "release asked", "released"];
 const ASKED: Stage = 0;
@@ -62,6 +59,8 @@ pub struct Ratio {
     pub at_once: usize,
     /// Measured runs of each plugin.
     pub repeats: usize,
+    /// Runs of each before that are thrown away.
+    pub warm_up: usize,
     /// Seconds without progress after which a phase is stalled.
     pub stalled_after_s: u64,
     /// Seconds after which a phase is over even if it moves.
@@ -74,7 +73,7 @@ impl Ratio {
 
     /// The two plugins as arms that take turns.
     pub fn arms(&self) -> Arms {
-        Arms { names: &Self::NAMES, subjects: &Self::NAMES, repeats: self.repeats, warm_up: 0, seed: SEED }
+        Arms { names: &Self::NAMES, subjects: &Self::NAMES, repeats: self.repeats, warm_up: self.warm_up }
     }
 
     /// What an arm is run with.

@@ -28,7 +28,8 @@ impl Resumed {
             return Err(Failure::usage(format!("run {of} was asked for as `{asked}`: add `--resume={of}` to that")));
         }
         let (here, revision) = (Fingerprint::read(), git_revision(&ctx.root));
-        if run.fingerprint != here {
+        // That the machine was started again is one of the reasons to resume.
+        if !here.is_like(&run.fingerprint) {
             let message = format!("run {of} was measured on another machine ({:?}); this is {here:?}", run.fingerprint);
             return Err(Failure::usage(message));
         }

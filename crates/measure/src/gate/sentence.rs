@@ -35,9 +35,22 @@ pub(super) fn of(outcome: &Outcome, better: Better, sees_relevance: bool) -> Str
         Answer::CannotTell { more_pairs } => {
             let (seen, needed) = (figure(outcome.detectable), needed(*more_pairs, &figure(*relevance), sees_relevance));
             let evidence = evidence(*interval);
-            format!("{metric}: cannot tell: {} {evidence}; this run could have seen {seen}; {needed}", figure(*ratio))
+            let of_all = of_all_pairs(outcome, decimals);
+            format!(
+                "{metric}: cannot tell: {} {evidence}{of_all}; this run could have seen {seen}; {needed}",
+                figure(*ratio)
+            )
         }
     }
+}
+
+/// What the mean of all pairs says, where that is why it cannot be told.
+fn of_all_pairs(outcome: &Outcome, decimals: usize) -> String {
+    let Outcome { interval, of_all_pairs: Interval { low, high, .. }, relevance, .. } = outcome;
+    if !interval.is_within(*relevance) || outcome.of_all_pairs.is_within(*relevance) {
+        return String::new();
+    }
+    format!(", but the mean of all pairs may be {low:.decimals$} to {high:.decimals$} x: a few differ by far")
 }
 
 fn needed(more_pairs: Option<usize>, relevance: &str, sees_relevance: bool) -> String {

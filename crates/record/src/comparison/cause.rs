@@ -1,4 +1,5 @@
-//! What changed beneath a metric: the stage that grew most and the component whose CPU did.
+//! What changed beneath a metric: the stage that grew most and the component whose CPU did; of one that is better, those
+//! that shrank most.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +12,14 @@ use crate::stages::parts;
 /// A growth below this factor explains nothing.
 const TOLD_FROM: f64 = 1.05;
 
-/// The causes of a change of `metric` in words; `None` when nothing beneath it moved.
-pub(super) fn of(metric: &str, base: &[Repeat], head: &[Repeat]) -> Option<String> {
+/// The causes of a change of `metric` for the worse, or for the better, in words; `None` when nothing beneath it moved that
+/// way.
+pub(super) fn of(metric: &str, worse: bool, base: &[Repeat], head: &[Repeat]) -> Option<String> {
     let phase = phase_of(metric, base.first()?)?;
-    let stage = largest(&stages(&phase, base), &stages(&phase, head));
+    let stage = largest(worse, &stages(&phase, base), &stages(&phase, head));
     let stage =
         stage.map(|(stage, from, to)| format!("{stage} went from {} to {} ms at the median", Figure(from), Figure(to)));
-    let cpu = largest(&cpu(&phase, base), &cpu(&phase, head));
+    let cpu = largest(worse, &cpu(&phase, base), &cpu(&phase, head));
     let cpu = cpu.map(|(component, from, to)| {
         format!("{component} took {} ms of CPU an object instead of {}", Figure(to), Figure(from))
     });
@@ -31,10 +33,11 @@ fn phase_of(metric: &str, repeat: &Repeat) -> Option<String> {
     names.filter(|name| metric.starts_with(&name.replace('-', "_"))).max_by_key(|name| name.len()).cloned()
 }
 
-/// The entry that changed most in absolute terms, and by a factor that counts.
-fn largest(base: &BTreeMap<String, f64>, head: &BTreeMap<String, f64>) -> Option<(String, f64, f64)> {
+/// The entry that grew most in absolute terms, or shrank most, and by a factor that counts. Times and CPU explain nothing
+/// that went the other way.
+fn largest(grew: bool, base: &BTreeMap<String, f64>, head: &BTreeMap<String, f64>) -> Option<(String, f64, f64)> {
     let both = base.iter().filter_map(|(name, from)| Some((name.clone(), *from, *head.get(name)?)));
-    let told = both.filter(|(_, from, to)| (to / from).max(from / to) >= TOLD_FROM);
+    let told = both.filter(|(_, from, to)| if grew { to / from >= TOLD_FROM } else { from / to >= TOLD_FROM });
     told.max_by(|(_, a, b), (_, c, d)| (b - a).abs().total_cmp(&(d - c).abs()))
 }
 

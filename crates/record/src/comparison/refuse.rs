@@ -9,10 +9,11 @@ type Facet = (&'static str, fn(&Repeat) -> String);
 
 /// What differs between the runs beside the build that is compared: each must be one value over both arms.
 pub(super) fn differences(base: &[Repeat], head: &[Repeat]) -> Vec<String> {
-    let facets: [Facet; 9] = [
+    let facets: [Facet; 10] = [
         ("schema", |repeat| repeat.trial.schema.to_string()),
         ("definitions of metrics", |repeat| repeat.trial.metrics_version.to_string()),
         ("machine", |repeat| machine(repeat)),
+        ("host and its start (a hash)", |repeat| repeat.run.fingerprint.host.clone()),
         ("kernel", |repeat| repeat.run.fingerprint.kernel.clone()),
         ("provider", |repeat| repeat.trial.provider.clone()),
         ("profile", |repeat| repeat.trial.profile.clone()),

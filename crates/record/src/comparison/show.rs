@@ -8,7 +8,7 @@ use measure::stats::Estimator;
 
 use super::{Comparison, Judgement, Missed, RowComparison};
 
-const HEADER: [&str; 5] = ["metric", "answer", "head / base", "could have seen", "why"];
+const HEADER: [&str; 6] = ["metric", "answer", "head / base", "by", "could have seen", "why"];
 
 /// A table a row of the suites, and a sentence for each that could not be judged.
 pub fn comparison_table(comparison: &Comparison, width: u16) -> String {
@@ -42,7 +42,7 @@ pub fn comparison_markdown(comparison: &Comparison) -> String {
         line(&mut out, &format!("### {}: {}\n", heading(row), verdict(row)));
         if row.gate().is_some() {
             line(&mut out, &format!("| {} |", HEADER.join(" | ")));
-            line(&mut out, "| --- | --- | --- | --- | --- |");
+            line(&mut out, &format!("|{}", " --- |".repeat(HEADER.len())));
             for cells in cells(row) {
                 line(&mut out, &format!("| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")));
             }
@@ -83,7 +83,7 @@ fn verdict(row: &RowComparison) -> String {
     }
 }
 
-fn cells(row: &RowComparison) -> Vec<[String; 5]> {
+fn cells(row: &RowComparison) -> Vec<[String; 6]> {
     let Judgement::Judged { gate, causes, .. } = &row.judgement else { return Vec::new() };
     let cells = |outcome: &Outcome| {
         let interval = &outcome.interval;
@@ -91,6 +91,7 @@ fn cells(row: &RowComparison) -> Vec<[String; 5]> {
             outcome.metric.clone(),
             answer(&outcome.answer),
             format!("{:.3} ({:.3} to {:.3})", outcome.ratio, interval.low, interval.high),
+            estimator(outcome.estimator).to_owned(),
             format!("{:.3}", outcome.detectable),
             causes.get(&outcome.metric).cloned().unwrap_or_default(),
         ]
@@ -105,6 +106,23 @@ fn answer(answer: &Answer) -> String {
         Answer::Same => "same".to_owned(),
         Answer::CannotTell { more_pairs: Some(n) } => format!("cannot tell: needs {n} more pairs"),
         Answer::CannotTell { more_pairs: None } => "cannot tell, and no number of pairs would".to_owned(),
+    }
+}
+
+/// What would tell what cannot be told, as the end of a sentence.
+pub(super) fn more_pairs(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::CannotTell { more_pairs: Some(n) } => Some(format!("; a gate of {n} more pairs would tell")),
+        Answer::CannotTell { more_pairs: None } => Some("; no number of pairs would tell".to_owned()),
+        Answer::Better | Answer::Worse | Answer::Same => None,
+    }
+}
+
+fn estimator(estimator: Estimator) -> &'static str {
+    match estimator {
+        Estimator::Mean => "mean",
+        Estimator::TrimmedMean => "trimmed mean",
+        Estimator::SignedRanks => "signed ranks",
     }
 }
 
@@ -126,14 +144,13 @@ fn notes(row: &RowComparison) -> Vec<String> {
         notes.push(format!("The arms did not take turns: what the machine did in between is in every time.{times}"));
     }
     if let Some(gate) = row.gate() {
-        let robust = gate.outcomes.iter().filter_map(|outcome| match outcome.estimator {
-            Estimator::Mean => None,
-            Estimator::TrimmedMean => Some(format!("{} by its trimmed mean", outcome.metric)),
-            Estimator::SignedRanks => Some(format!("{} by signed ranks", outcome.metric)),
+        let robust = gate.outcomes.iter().filter(|outcome| outcome.estimator != Estimator::Mean).map(|outcome| {
+            let (low, high) = (outcome.of_all_pairs.low, outcome.of_all_pairs.high);
+            format!("{}, whose mean of all pairs may be {low:.3} to {high:.3}", outcome.metric)
         });
         let robust: Vec<String> = robust.collect();
         if !robust.is_empty() {
-            notes.push(format!("Runs that lie far out were set aside: {}.", robust.join(", ")));
+            notes.push(format!("Runs that lie far out were set aside of {}.", robust.join("; of ")));
         }
     }
     if let Judgement::Judged { beside, .. } = &row.judgement

@@ -68,7 +68,8 @@ pub(crate) fn parameters(trial: &Trial) -> Table {
         let mark = if trial.overridden.contains_key(name) { " (overridden)" } else { "" };
         (name.clone(), format!("{}{mark}", plain(value)))
     });
-    Table::of_pairs("Parameters", marked)
+    let seeds = trial.seeds.iter().map(|(of, seed)| (format!("seed of the order of {of}"), seed.to_string()));
+    Table::of_pairs("Parameters", marked.chain(seeds))
 }
 
 /// The clusters that rows ran on, by their settings, versions and programs. Many rows share one, so each is told once.
@@ -161,6 +162,7 @@ pub(crate) fn fingerprint(machine: &Fingerprint) -> Table {
         ("memory", bytes(machine.memory_bytes as f64)),
         ("system", machine.os.clone()),
         ("kernel", machine.kernel.clone()),
+        ("host and its start, a hash", machine.host.clone()),
     ];
     Table::of_pairs("Machine", pairs.map(|(name, value)| (name.to_owned(), value)))
 }

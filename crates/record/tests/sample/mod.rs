@@ -75,6 +75,7 @@ pub(crate) fn write_run(directory: &RunDir, rows: &[(&str, Ending)], pods: usize
             kernel: "6.12.0".to_owned(),
             os: "Example Linux 13".to_owned(),
             architecture: "x86_64".to_owned(),
+            host: "0123456789abcdef".to_owned(),
         },
         seeds: BTreeMap::from([("arrivals".to_owned(), 7)]),
         expected: expected.collect(),
@@ -158,6 +159,7 @@ fn trial(test: &str, ending: Ending, phases: Vec<PhaseRecord>, wall_s: f64, file
         deviations: vec![deviation.to_owned(); 6],
         parameters: parameters.map(|name| (name.to_owned(), json!(50))).into(),
         overridden: BTreeMap::from([("nodes".to_owned(), json!(50))]),
+        seeds: BTreeMap::from([("arms".to_owned(), 7)]),
         versions: BTreeMap::from([("kubernetes".to_owned(), "v1.36.2".to_owned())]),
         settings: json!({"etcd_unsafe_no_fsync": true, "scheduler_qps": 1000}),
         programs: vec![json!({

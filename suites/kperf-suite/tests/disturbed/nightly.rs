@@ -81,7 +81,7 @@ async fn a_network_that_is_cut_again_and_again_makes_events_late() {
 /// Runs the row in arms that take turns, one of them with all components at a third of their speed.
 async fn one_arm_slowed(test: &'static str, slow: &str) -> Trial {
     let (row, pool) = disturbed_row("nodepool_arms", test).unwrap();
-    let arms = Arms { names: &["plain", "slowed"], subjects: &["plain"], repeats: 3, warm_up: 0, seed: 7 };
+    let arms = Arms { names: &["plain", "slowed"], subjects: &["plain"], repeats: 4, warm_up: 1 };
     let slowdown: Slowdown = "cpu:*=3".parse().unwrap();
     let record = compared(row, &arms, async |trial, arm| {
         let slowed = if arm == slow { Some(slow_down(&slowdown).await) } else { None };
