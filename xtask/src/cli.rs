@@ -294,7 +294,9 @@ Examples:
 An arm is BUILD or BUILD+SLOWDOWN. BUILD: `pinned`, a path, or a version that a release host has. SLOWDOWN:
 cpu:COMPONENT=FACTOR, network=DURATION, stage=DURATION, writes=SHARE.
 
-Exit codes: 0 nothing worse, all told; 10 worse; 11 cannot tell (it says how many more pairs would), or not measured.")]
+Exit codes: 0 nothing worse, all told; 10 worse; 11 cannot tell (it says how many more pairs would), or not measured.
+A run that is invalid or has no data is run again with its pair: at most a fifth of the pairs, at least two. Arms of
+different machines, settings, parameters or schemas are refused with exit code 2.")]
 pub(crate) struct GateArgs {
     /// The suite whose `_gate` rows judge.
     pub(crate) suite: String,
@@ -308,12 +310,19 @@ pub(crate) struct GateArgs {
     /// suite's own (`cargo xtask tools list`); `kubedyno` for revisions of this repository, whose own rows run.
     #[arg(long, default_value = "kube-apiserver")]
     pub(crate) component: String,
-    /// Pairs of runs, after one round that is thrown away.
+    /// Pairs of runs, after one round that is thrown away; an odd number is made even, because two pairs are one ABBA.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(5..=200))]
     pub(crate) pairs: u32,
-    /// Exit with 0 when nothing is worse, though some metric could not be told.
+    /// Exit with 0 when nothing is worse, though some metric could not be told: as long as these runs could have seen the
+    /// change in it that has to be seen.
     #[arg(long)]
     pub(crate) allow_untold: bool,
+    /// The change that has to be seen with --allow-untold: `must_see` of the metric in budgets.toml, or 1.3, if not given.
+    #[arg(long, value_name = "RATIO", requires = "allow_untold", value_parser = ratio)]
+    pub(crate) must_see: Option<f64>,
+    /// Compare although machines, settings, parameters or schemas differ; the differences are told.
+    #[arg(long)]
+    pub(crate) allow_different: bool,
     /// Repeats the order of an earlier gate.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -322,11 +331,17 @@ pub(crate) struct GateArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
+/// A ratio above 1.
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse::<f64>().ok().filter(|ratio| ratio.is_finite() && *ratio > 1.0);
+    ratio.ok_or_else(|| "it has to be a ratio above 1, such as 1.3".to_owned())
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask power kperf                  seconds, from the pool in fixtures/power, once there is one
-  cargo xtask power kperf --collect        measure the pool anew on this machine: an hour or two on an idle one
+  cargo xtask power kperf --collect        measure the pool anew on this machine: some three hours on an idle one
   cargo xtask power kperf --real 3         run real gates as well, six of them, minutes each
 
 Exit code 10 when the gate cries wolf in more than 1 % of gates, or misses more than 5 % of what it has to find.")]
@@ -336,7 +351,7 @@ pub(crate) struct PowerArgs {
     /// Measure the pool first.
     #[arg(long)]
     pub(crate) collect: bool,
-    /// Repeats of each arm.
+    /// Pairs of each head and its base.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(40..=1000))]
     pub(crate) repeats: u32,
     /// Repeats the order of an earlier pool.
@@ -348,7 +363,7 @@ pub(crate) struct PowerArgs {
     /// Gates drawn for each figure.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub(crate) gates: u32,
-    /// Write the ratios of each arm to base as a picture into this directory.
+    /// Write the ratios of each head to its base as a picture into this directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: Option<PathBuf>,
     /// Real gates of each kind.

@@ -67,6 +67,19 @@ pub(crate) fn verdict(comparison: &Comparison) -> Exit {
     }
 }
 
+/// The exit code of a gate that lets pass what could not be told, if these runs could have seen what has to be seen: by
+/// `must_see`, or by what the suite's budgets say of each metric. Where they could not, the sentences say why it does not
+/// pass.
+pub(crate) fn allowing_untold(comparison: &Comparison, must_see: Option<f64>) -> (Exit, Vec<String>) {
+    match verdict(comparison) {
+        Exit::NotMeasured if comparison.is_judged() => match comparison.too_blunt(must_see) {
+            none if none.is_empty() => (Exit::Ok, none),
+            blunt => (Exit::NotMeasured, blunt),
+        },
+        verdict => (verdict, Vec::new()),
+    }
+}
+
 /// Appends to the step summary of a GitHub job, where there is one.
 pub(crate) fn step_summary(markdown: &str) -> Result<(), Failure> {
     let Some(step) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return Ok(()) };

@@ -1,24 +1,28 @@
 //! `cargo xtask gate`: two builds of a component, interleaved, judged.
 
 pub(crate) mod arm;
+mod lost;
 pub(crate) mod series;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use measure::arms::{Round, Schedule};
+use measure::arms::{Schedule, block};
 use measure::gate::Rule;
 use record::{Arm, Comparison, Expected, RunDir, compare, comparison_markdown, new_run_id};
 use serde::Serialize;
 
 use crate::cli::GateArgs;
-use crate::compare::{budgets, show, step_summary, verdict, write_pictures};
+use crate::compare::{allowing_untold, budgets, show, step_summary, verdict, write_pictures};
 use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
 use crate::lock::one_run_at_a_time;
 use crate::nextest::Nextest;
 use crate::suites;
 use arm::{ArmSpec, Checkout, OURSELVES};
+use lost::{Lost, LostRepeat};
 use series::Series;
 
 /// `comparison.json`: what was compared, in which order, and what came of it.
@@ -29,7 +33,8 @@ struct Written<'a> {
     command: Vec<String>,
     component: &'a str,
     arms: BTreeMap<String, String>,
-    schedule: &'a Schedule,
+    schedule: Schedule,
+    lost: Vec<LostRepeat>,
     comparison: Option<&'a Comparison>,
 }
 
@@ -38,7 +43,8 @@ pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
     let specs = [("base", &args.base), ("head", &args.head)];
     let specs = specs.map(|(name, text)| Ok((name.to_owned(), ArmSpec::read(ctx, &args.component, text)?)));
     let arms: BTreeMap<String, ArmSpec> = specs.into_iter().collect::<Result<_, Failure>>()?;
-    let schedule = Schedule::new(&["base", "head"], args.pairs as usize, 1, args.seed.unwrap_or_else(seed))
+    let pairs = whole_blocks(args.pairs as usize);
+    let mut schedule = Schedule::new(&["base", "head"], pairs, 1, args.seed.unwrap_or_else(seed))
         .map_err(|error| Failure::usage(error.to_string()))?;
     let (nextest, rows) = gate_rows(ctx, &suite.package, &arms)?;
 
@@ -52,17 +58,22 @@ pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
         "{} runs of {}: base {}, head {}; seed {}",
         schedule.runs.len(),
         rows.iter().map(|row| row.test.as_str()).collect::<Vec<_>>().join(", "),
-        args.base,
-        args.head,
+        arms["base"],
+        arms["head"],
         schedule.seed
     ));
+    let of = format!(
+        "`{}` in {}: base `{}`, head `{}`; {pairs} pairs, in the order of seed {}.\n",
+        args.component, suite.package, arms["base"], arms["head"], schedule.seed
+    );
     let mut written = Written {
         schema: record::SCHEMA,
         id: &id,
         command: std::env::args().skip(1).collect(),
         component: &args.component,
         arms: arms.iter().map(|(name, spec)| (name.clone(), spec.to_string())).collect(),
-        schedule: &schedule,
+        schedule: schedule.clone(),
+        lost: Vec::new(),
         comparison: None,
     };
     let out = RunDir::at(&directory);
@@ -70,46 +81,51 @@ pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
     out.write_json(&json, &written)?;
 
     let series = Series { ctx, id: &id, directory: &directory, arms, nextest, rows };
-    let mut unfit = None;
-    let whole = series
-        .run(&schedule, |run, ended| {
-            // A run that cannot be compared makes the gate impossible: better said now than after the others.
-            let fits = ended.verdict.is_measured() || matches!(run.round, Round::WarmUp(_));
-            if !fits {
-                unfit = Some(format!("{} is {}: {}", run.arm, ended.verdict, ended.reason));
-            }
-            fits
-        })
-        .await?;
-    let comparison = if whole { Some(compare_arms(ctx, &directory)?) } else { None };
+    let mut lost = Lost::new(&directory, pairs);
+    let whole = series.run(&mut schedule, |schedule, run, ended| lost.look(schedule, run, ended)).await?;
+    let comparison = if whole { Some(compare_arms(ctx, &directory, args.allow_different)?) } else { None };
     if comparison.as_ref().is_some_and(Comparison::is_worse) {
         // What is worse is looked into while both builds are at hand.
-        for (arm, profile) in series.profiles(&component_of(&args.component)).await? {
-            say(&format!("CPU profile of {arm}: go tool pprof -top {}", profile.display()));
+        for (arm, profiles) in series.profiles(&component_of(&args.component)).await? {
+            say(&format!("CPU profile of {arm}: go tool pprof -top {}/*.pb.gz", profiles.display()));
         }
     }
     series.arms.values().filter_map(|spec| spec.checkout.as_ref()).for_each(Checkout::remove);
-    let Some(comparison) = comparison else {
-        say(&format!("the gate cannot be judged: {}", unfit.unwrap_or_else(|| "it was interrupted".to_owned())));
+    (written.schedule, written.lost) = (schedule, lost.repeats.clone());
+    written.comparison = comparison.as_ref();
+    out.write_json(&json, &written)?;
+    let lost_and_found = lost.markdown();
+    let Some(comparison) = &comparison else {
+        let unfit = lost.unfit.unwrap_or_else(|| "it was interrupted".to_owned());
+        let markdown = format!("{of}{lost_and_found}\nThe gate cannot be judged: {unfit}.\n");
+        out.write_file("comparison.md", markdown.as_bytes())?;
+        step_summary(&markdown)?;
+        say(&format!("the gate cannot be judged: {unfit}"));
         print(&format!("results: {}", directory.display()));
         return Ok(Exit::NotMeasured);
     };
-    written.comparison = Some(&comparison);
-    out.write_json(&json, &written)?;
-    let of = format!(
-        "`{}` in {}: base `{}`, head `{}`; {} pairs, in the order of seed {}.",
-        args.component, suite.package, args.base, args.head, args.pairs, schedule.seed
-    );
-    let markdown = format!("{of}\n\n{}", comparison_markdown(&comparison));
+    let (exit, blunt) = match args.allow_untold {
+        true => allowing_untold(comparison, args.must_see),
+        false => (verdict(comparison), Vec::new()),
+    };
+    let blunt: String = blunt.iter().map(|why| format!("\nNot passed as untold: {why}.\n")).collect();
+    let markdown = format!("{of}{lost_and_found}\n{}{blunt}", comparison_markdown(comparison));
     out.write_file("comparison.md", markdown.as_bytes())?;
-    write_pictures(&comparison, &directory)?;
+    write_pictures(comparison, &directory)?;
     step_summary(&markdown)?;
-    show(&comparison);
+    show(comparison);
+    [&lost_and_found, &blunt].into_iter().filter(|text| !text.is_empty()).for_each(|text| print(text.trim_start()));
     print(&format!("results: {}", directory.display()));
-    Ok(match verdict(&comparison) {
-        Exit::NotMeasured if args.allow_untold && comparison.is_judged() => Exit::Ok,
-        verdict => verdict,
-    })
+    Ok(exit)
+}
+
+/// As many pairs as make whole blocks of ABBA: half a block would leave a drift of the machine on one arm.
+fn whole_blocks(pairs: usize) -> usize {
+    let whole = pairs.next_multiple_of(block(2));
+    if whole != pairs {
+        say(&format!("{whole} pairs instead of {pairs}: two pairs make one ABBA, and half of one would not be balanced"));
+    }
+    whole
 }
 
 /// nextest of each arm, built, and the rows that all of them have.
@@ -141,9 +157,9 @@ pub(crate) fn gate_rows(
 }
 
 /// The arms of a comparison's directory, compared.
-fn compare_arms(ctx: &Ctx, directory: &Path) -> Result<Comparison, Failure> {
+fn compare_arms(ctx: &Ctx, directory: &Path, allow_different: bool) -> Result<Comparison, Failure> {
     let arm = |name: &str| Arm::read(&directory.join("arms").join(name));
-    Ok(compare(&arm("base")?, &arm("head")?, &budgets(ctx)?, false, &Rule::default()))
+    Ok(compare(&arm("base")?, &arm("head")?, &budgets(ctx)?, allow_different, &Rule::default()))
 }
 
 /// The component that runs a program; of a revision of this repository, the one that it loads most.

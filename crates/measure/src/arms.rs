@@ -70,15 +70,7 @@ impl Schedule {
     /// # Errors
     /// Fewer than two arms, two of one name, no repeats.
     pub fn new(arms: &[&str], repeats: usize, warm_up: usize, seed: u64) -> Result<Self, ScheduleError> {
-        if arms.len() < 2 {
-            return Err(ScheduleError::TooFewArms(arms.len()));
-        }
-        if let Some(twice) = (1..arms.len()).find(|i| arms[..*i].contains(&arms[*i])) {
-            return Err(ScheduleError::Twice(arms[twice].to_owned()));
-        }
-        if repeats == 0 {
-            return Err(ScheduleError::NoRepeats);
-        }
+        check(arms, repeats)?;
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut rows: Vec<Vec<usize>> = Vec::new();
         while rows.len() < repeats {
@@ -89,6 +81,42 @@ impl Schedule {
         let in_order = warm_ups.chain(measured).flat_map(|(round, row)| row.into_iter().map(move |arm| (round, arm)));
         let runs =
             in_order.enumerate().map(|(position, (round, arm))| Run { arm: arms[arm].to_owned(), round, position });
+        Ok(Self { seed, runs: runs.collect() })
+    }
+
+    /// Several comparisons of two arms in one series. Each runs as a gate of its own would, in ABBA or BAAB, and counts its
+    /// repeats by itself; they take turns by stretches of so many repeats, in drawn order, so that each of them sees the
+    /// machine as it is at all times of the series. The arms of the first run once before, to be thrown away.
+    ///
+    /// # Errors
+    /// Two arms of one name, no comparison, no repeats.
+    pub fn of_comparisons(
+        comparisons: &[[&str; 2]],
+        repeats: usize,
+        stretch: usize,
+        seed: u64,
+    ) -> Result<Self, ScheduleError> {
+        let arms = comparisons.concat();
+        check(&arms, repeats)?;
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut drawn_rows = || {
+            let blocks = (0..repeats.div_ceil(block(2))).flat_map(|_| drawn_block(2, &mut rng));
+            blocks.collect::<Vec<_>>()
+        };
+        let rows: Vec<Vec<Vec<usize>>> = comparisons.iter().map(|_| drawn_rows()).collect();
+        let mut in_order: Vec<(Round, &str)> = comparisons[0].map(|arm| (Round::WarmUp(0), arm)).into();
+        let mut turns: Vec<usize> = (0..comparisons.len()).collect();
+        for begin in (0..repeats).step_by(stretch.max(1)) {
+            turns.shuffle(&mut rng);
+            for turn in &turns {
+                for repeat in begin..repeats.min(begin + stretch.max(1)) {
+                    let row = rows[*turn][repeat].iter();
+                    in_order.extend(row.map(|arm| (Round::Repeat(repeat), comparisons[*turn][*arm])));
+                }
+            }
+        }
+        let placed = in_order.into_iter().enumerate();
+        let runs = placed.map(|(position, (round, arm))| Run { arm: arm.to_owned(), round, position });
         Ok(Self { seed, runs: runs.collect() })
     }
 
@@ -121,6 +149,16 @@ pub fn spare(repeats: usize) -> usize {
 /// number is odd.
 pub fn block(arms: usize) -> usize {
     if arms.is_multiple_of(2) { arms } else { 2 * arms }
+}
+
+fn check(arms: &[&str], repeats: usize) -> Result<(), ScheduleError> {
+    if arms.len() < 2 {
+        return Err(ScheduleError::TooFewArms(arms.len()));
+    }
+    if let Some(twice) = (1..arms.len()).find(|i| arms[..*i].contains(&arms[*i])) {
+        return Err(ScheduleError::Twice(arms[twice].to_owned()));
+    }
+    if repeats == 0 { Err(ScheduleError::NoRepeats) } else { Ok(()) }
 }
 
 /// The rows of a Williams design, with names and rows in drawn order.
@@ -212,6 +250,26 @@ mod tests {
         assert!(places.values().chain(follows.values()).all(|n| *n == each), "{places:?} {follows:?}");
     }
 
+    #[test]
+    fn each_comparison_of_a_series_runs_as_a_gate_would_and_all_over_the_series() {
+        let comparisons = [["a", "b"], ["c", "d"], ["e", "f"]];
+        let schedule = Schedule::of_comparisons(&comparisons, 20, 10, 5).expect("three");
+        assert_eq!(schedule, Schedule::of_comparisons(&comparisons, 20, 10, 5).expect("three"));
+        assert_eq!((order(&schedule)[..2].to_owned(), schedule.runs.len()), ("ab".to_owned(), 2 + 3 * 40));
+        for [base, head] in comparisons {
+            let of = |run: &&Run| [base, head].contains(&run.arm.as_str()) && matches!(run.round, Round::Repeat(_));
+            let runs: Vec<&Run> = schedule.runs.iter().filter(of).collect();
+            for (i, abba) in runs.chunks(4).enumerate() {
+                let arms: Vec<&str> = abba.iter().map(|run| run.arm.as_str()).collect();
+                assert!(arms == [base, head, head, base] || arms == [head, base, base, head], "{arms:?}");
+                assert!(abba[3].position - abba[0].position == 3, "they are neighbours");
+                assert!(abba.iter().enumerate().all(|(at, run)| run.round == Round::Repeat(2 * i + at / 2)));
+            }
+            let half = schedule.runs.len() / 2;
+            assert!(runs[19].position <= half && runs[20].position >= half, "one stretch in each half");
+        }
+    }
+
     #[rstest]
     #[case::of_a_first_pair(4)]
     #[case::of_a_second_pair(7)]
@@ -248,6 +306,13 @@ mod tests {
     #[case::no_repeats(&["a", "b"], 0, "0 repeats measure nothing: ask for at least one")]
     fn what_cannot_be_compared_is_refused(#[case] arms: &[&str], #[case] repeats: usize, #[case] message: &str) {
         assert_eq!(Schedule::new(arms, repeats, 0, 1).expect_err("bad").to_string(), message);
+    }
+
+    #[test]
+    fn comparisons_that_share_an_arm_are_refused() {
+        let twice = Schedule::of_comparisons(&[["a", "b"], ["a", "c"]], 4, 2, 1);
+        assert_eq!(twice, Err(ScheduleError::Twice("a".to_owned())));
+        assert_eq!(Schedule::of_comparisons(&[], 4, 2, 1), Err(ScheduleError::TooFewArms(0)));
     }
 
     proptest! {

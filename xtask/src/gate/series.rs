@@ -44,7 +44,19 @@ pub(crate) struct Series<'a> {
     pub(crate) rows: Vec<Expected>,
 }
 
+/// What comes after a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The next one.
+    Run,
+    /// The first one of another repeat.
+    LeaveRepeat,
+    /// None.
+    Stop,
+}
+
 /// How one run ended.
+#[derive(Clone, Debug)]
 pub(crate) struct Ended {
     /// The worst verdict of its rows, with the sentence.
     pub(crate) verdict: Verdict,
@@ -55,35 +67,35 @@ pub(crate) struct Ended {
 }
 
 impl Series<'_> {
-    /// Runs a schedule, as far as `go_on` lets it: it is told how each run ended. Returns whether all of it ran.
+    /// Runs a schedule, as far as `look` lets it: it is told how each run ended, and may add runs. Returns whether all of it
+    /// ran.
     pub(crate) async fn run(
         &self,
-        schedule: &Schedule,
-        mut go_on: impl FnMut(&Run, &Ended) -> bool,
+        schedule: &mut Schedule,
+        look: impl FnMut(&mut Schedule, &Run, &Ended) -> Next,
     ) -> Result<bool, Failure> {
         let bar = ProgressBar::new(schedule.runs.len() as u64);
         bar.set_style(
             ProgressStyle::with_template("{elapsed} {wide_bar} {pos}/{len} {msg}, {eta} left")
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
-        RunDir::at(self.directory).write_json(&self.directory.join(SCHEDULE), schedule)?;
-        let mut whole = true;
-        for run in &schedule.runs {
-            let started = Instant::now();
-            let name = name(run);
+        let (own, order) = (RunDir::at(self.directory), self.directory.join(SCHEDULE));
+        own.write_json(&order, schedule)?;
+        let one = async |run: &Run, of: usize| {
+            bar.set_length(of as u64);
+            bar.set_position(run.position as u64);
+            let (started, name) = (Instant::now(), name(run));
             bar.set_message(name.clone());
             // An interrupted series goes on where it was.
             if self.has(run) {
-                bar.inc(1);
-                continue;
+                return Ok(None);
             }
             let ended = self.one(run, None).await?;
-            let took = human(started.elapsed());
             let line = format!(
-                "[{}/{}] {name}: {}, {took}{}",
+                "[{}/{of}] {name}: {}, {}{}",
                 run.position + 1,
-                schedule.runs.len(),
                 ended.verdict,
+                human(started.elapsed()),
                 if ended.verdict == Verdict::Pass { String::new() } else { format!(": {}", ended.reason) }
             );
             if bar.is_hidden() {
@@ -91,13 +103,11 @@ impl Series<'_> {
             } else {
                 bar.println(line)
             }
-            bar.inc(1);
-            whole = !ended.interrupted && go_on(run, &ended);
-            if !whole {
-                break;
-            }
-        }
+            Ok(Some(ended))
+        };
+        let whole = in_turn(schedule, one, look).await?;
         bar.finish_and_clear();
+        own.write_json(&order, schedule)?;
         self.end_cluster();
         Ok(whole)
     }
@@ -115,15 +125,17 @@ impl Series<'_> {
         RunDir::at(self.directory.join(ArmRun::from(run).directory()))
     }
 
-    /// One more run of each arm, with the CPU profile of `component` kept; the profiles by arm.
+    /// One more run of each arm, with the CPU profiles of `component` kept; the directory with them, by arm.
     pub(crate) async fn profiles(&self, component: &str) -> Result<BTreeMap<String, PathBuf>, Failure> {
         let mut profiles = BTreeMap::new();
         for (position, arm) in self.arms.keys().enumerate() {
             // Behind all runs that count, and none of them.
             let run = Run { arm: arm.clone(), round: Round::WarmUp(PROFILED), position: PROFILED + position };
             self.one(&run, Some(component)).await?;
-            let files = std::fs::read_dir(self.run_dir(&run).path().join("profiles")).into_iter().flatten().flatten();
-            profiles.extend(files.map(|file| (arm.clone(), file.path())));
+            let directory = self.run_dir(&run).path().join("profiles");
+            if directory.is_dir() {
+                profiles.insert(arm.clone(), directory);
+            }
         }
         self.end_cluster();
         Ok(profiles)
@@ -172,6 +184,29 @@ impl Series<'_> {
     fn end_cluster(&self) {
         self.ctx.fixtures().down(FIXTURE, false, &Shell::real()).ok();
     }
+}
+
+/// Takes the runs of a schedule in turn. `one` is given a run and how many there are, and says how it ended, or nothing
+/// where it need not run; `look` says what comes next. Returns whether the schedule came to its end.
+pub(super) async fn in_turn(
+    schedule: &mut Schedule,
+    mut one: impl AsyncFnMut(&Run, usize) -> Result<Option<Ended>, Failure>,
+    mut look: impl FnMut(&mut Schedule, &Run, &Ended) -> Next,
+) -> Result<bool, Failure> {
+    let mut at = 0;
+    while let Some(run) = schedule.runs.get(at).cloned() {
+        at += 1;
+        let Some(ended) = one(&run, schedule.runs.len()).await? else { continue };
+        if ended.interrupted {
+            return Ok(false);
+        }
+        match look(schedule, &run, &ended) {
+            Next::Run => {}
+            Next::LeaveRepeat => at += schedule.runs[at..].iter().take_while(|next| next.round == run.round).count(),
+            Next::Stop => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 fn name(run: &Run) -> String {

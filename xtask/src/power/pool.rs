@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use measure::arms::Schedule;
+use measure::arms::{Schedule, block};
 use measure::gate::Metric;
 use measure::{Budgets, Verdict};
 use record::{Arm, Fingerprint};
 use serde::{Deserialize, Serialize};
 
+use super::base_of;
 use crate::exit::Failure;
 
 /// Significant digits that are kept of a figure: far more than it repeats.
 const DIGITS: i32 = 6;
+
+/// The metrics of an arm's measured runs, by repeat.
+type ByRepeat = BTreeMap<usize, BTreeMap<String, f64>>;
 
 /// Repeats of several arms of one row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,7 +41,7 @@ pub(crate) struct Pool {
     pub(crate) seed: u64,
     /// The arms in the order in which they ran, warm-up included.
     pub(crate) order: Vec<String>,
-    /// Repeats that one arm did not measure, and that no arm has here; why.
+    /// Repeats of heads that are not here, by whole ABBAs, because one of their runs was not measured; which.
     pub(crate) dropped: Vec<String>,
     /// The metrics of each arm, one figure a repeat.
     pub(crate) metrics: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
@@ -49,6 +53,7 @@ impl Pool {
         directory: &Path,
         schedule: &Schedule,
         arms: BTreeMap<String, String>,
+        comparisons: &[[String; 2]],
     ) -> Result<Self, Failure> {
         let read = |name: &String| Ok((name.clone(), Arm::read(&directory.join("arms").join(name))?));
         let read: BTreeMap<String, Arm> = arms.keys().map(read).collect::<Result<_, record::Error>>()?;
@@ -63,25 +68,24 @@ impl Pool {
             return Err(Failure::usage(message));
         }
         let measured = |repeat: &&record::Repeat| repeat.trial.verdict.is_some_and(Verdict::is_measured);
-        let by_repeat = |arm: &Arm| -> BTreeMap<usize, BTreeMap<String, f64>> {
-            let repeats = arm.rows.get(&row).into_iter().flatten().filter(measured);
+        let by_repeat = |arm: &String| -> ByRepeat {
+            let repeats = read[arm].rows.get(&row).into_iter().flatten().filter(measured);
             repeats.filter_map(|r| Some((r.trial.arm.as_ref()?.repeat, r.trial.metrics.clone()))).collect()
         };
-        let measured: BTreeMap<String, BTreeMap<usize, BTreeMap<String, f64>>> =
-            read.iter().map(|(name, arm)| (name.clone(), by_repeat(arm))).collect();
-        let all: BTreeSet<usize> = measured.values().flat_map(|repeats| repeats.keys().copied()).collect();
-        let lacking = |repeat: &usize| measured.iter().find(|(_, repeats)| !repeats.contains_key(repeat));
-        let dropped = all.iter().filter_map(|repeat| Some(format!("repeat {repeat}: {} has none", lacking(repeat)?.0)));
-        let dropped: Vec<String> = dropped.collect();
-        let kept: Vec<usize> = all.iter().copied().filter(|repeat| lacking(repeat).is_none()).collect();
         let names: BTreeSet<&String> = first.trial.metrics.keys().collect();
-        let of_arm = |repeats: &BTreeMap<usize, BTreeMap<String, f64>>| {
-            let samples = |name: &&String| {
-                let samples = kept.iter().map(|repeat| repeats[repeat].get(*name).copied().map(rounded));
-                Some(((*name).clone(), samples.collect::<Option<Vec<f64>>>()?))
-            };
-            names.iter().filter_map(samples).collect::<BTreeMap<_, _>>()
-        };
+        let (mut dropped, mut metrics) = (Vec::new(), BTreeMap::new());
+        for [base, head] in comparisons {
+            let of_arms = [base, head].map(by_repeat);
+            let (kept, lost) = whole_blocks(&of_arms);
+            dropped.extend(lost.iter().map(|repeat| format!("repeat {repeat} of {head}")));
+            for (arm, repeats) in [base, head].into_iter().zip(&of_arms) {
+                let samples = |name: &&String| {
+                    let samples = kept.iter().map(|repeat| repeats[repeat].get(*name).copied().map(rounded));
+                    Some(((*name).clone(), samples.collect::<Option<Vec<f64>>>()?))
+                };
+                metrics.insert(arm.clone(), names.iter().filter_map(samples).collect::<BTreeMap<_, _>>());
+            }
+        }
         Ok(Self {
             suite: row.0.clone(),
             test: row.1.clone(),
@@ -94,7 +98,7 @@ impl Pool {
             seed: schedule.seed,
             order: schedule.runs.iter().map(|run| run.arm.clone()).collect(),
             dropped,
-            metrics: measured.iter().map(|(name, repeats)| (name.clone(), of_arm(repeats))).collect(),
+            metrics,
         })
     }
 
@@ -103,8 +107,9 @@ impl Pool {
         self.metrics.values().flat_map(BTreeMap::values).map(Vec::len).min().unwrap_or(0)
     }
 
-    /// Two arms as the metrics of a gate.
-    pub(crate) fn pair(&self, base: &str, head: &str, budgets: &Budgets) -> Result<Vec<Metric>, Failure> {
+    /// A head and its base as the metrics of a gate.
+    pub(crate) fn pair(&self, head: &str, budgets: &Budgets) -> Result<Vec<Metric>, Failure> {
+        let base = &base_of(head);
         let samples = |arm: &str, metric: &str| {
             let samples = self.metrics.get(arm).and_then(|metrics| metrics.get(metric));
             samples
@@ -118,10 +123,32 @@ impl Pool {
     }
 }
 
+/// The repeats of both arms whose whole ABBA was measured, and those of the others: blocks that are drawn have to be the
+/// ones that ran.
+fn whole_blocks(arms: &[ByRepeat; 2]) -> (Vec<usize>, Vec<usize>) {
+    let measured = |repeat: usize| arms.iter().all(|repeats| repeats.contains_key(&repeat));
+    let size = block(2);
+    let all: BTreeSet<usize> = arms.iter().flat_map(BTreeMap::keys).map(|repeat| repeat - repeat % size).collect();
+    let repeats = all.into_iter().flat_map(|begin| begin..begin + size);
+    repeats.partition(|repeat| (repeat - repeat % size..repeat - repeat % size + size).all(measured))
+}
+
 fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }
     let scale = 10f64.powi(DIGITS - 1 - value.abs().log10().floor() as i32);
     (value * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_was_not_measured_takes_its_whole_abba_with_it() {
+        let of = |repeats: &[usize]| repeats.iter().map(|repeat| (*repeat, BTreeMap::new())).collect::<ByRepeat>();
+        let (kept, lost) = whole_blocks(&[of(&[0, 1, 2, 3, 4, 5]), of(&[0, 1, 3, 4, 5])]);
+        assert_eq!((kept, lost), (vec![0, 1, 4, 5], vec![2, 3]));
+    }
 }

@@ -21,6 +21,8 @@ pub(super) async fn gates(ctx: &Ctx, suite: &Suite, n: u32) -> Result<(), Failur
                 component: "kube-apiserver".to_owned(),
                 pairs: 10,
                 allow_untold: false,
+                must_see: None,
+                allow_different: false,
                 seed: None,
                 out: None,
             };

@@ -2,11 +2,12 @@
 //!
 //! A pool is the metrics of many repeats of two arms, in the order in which they ran: the same build twice (A/A) for
 //! false alarms, a build and one with a slowdown injected for power. It is cut into blocks of consecutive repeats, and
-//! a gate is some of the blocks, no block twice. So each gate is like one that could have been run (in a pool of more
-//! arms than two a pair stands further apart than in a gate, and differs by more): the drift and the dependence of
-//! neighbours that the machine had stay in, and so does what metrics share, because all metrics of a gate come from the
-//! same repeats. The share of gates that hit is then an unbiased estimate of the rate among gates of this
-//! size (Hoeffding's U-statistic, 1948; Politis, Romano and Wolf, "Subsampling", 1999).
+//! a gate is some of the blocks, no block twice. So each gate is like one that could have been run, where the pool was run
+//! as gates are ([`crate::arms::Schedule::of_comparisons`]): the drift and the dependence of neighbours that the machine
+//! had stay in, and so does what metrics share, because all metrics of a gate come from the same repeats. The share of
+//! gates that hit is then an unbiased estimate of the rate among gates of this size (Hoeffding's U-statistic, 1948;
+//! Politis, Romano and Wolf, "Subsampling", 1999). What is alike beyond a block is lost: longer blocks show whether
+//! there is such a thing.
 //!
 //! Drawing with replacement, as the bootstrap does, would not do here: a repeat that is in a gate twice agrees with
 //! itself, so the spread looks smaller than it is, and false alarms go up at the levels that a gate works at.
