@@ -26,7 +26,7 @@ use crate::namespace;
 use crate::observe::Observer;
 use crate::opening::{opening_record, unsupported, write_opening};
 use crate::phase::{self, Account, After, Before, PhaseSpec};
-use crate::profile::Profile;
+use crate::profile::Profiles;
 use crate::proof;
 use crate::scrape::Counters;
 use crate::series;
@@ -95,7 +95,7 @@ pub struct Trial {
     requests: Arc<AtomicU64>,
     injections: Injections,
     fixtures: Fixtures,
-    profile: Option<Profile>,
+    profiles: Option<Profiles>,
     supervisor: Option<Arc<Supervisor>>,
 }
 
@@ -207,7 +207,7 @@ impl Trial {
                 run_dir.show_progress(suite, &test, &format!("{text} +{:.0}s", at.as_secs_f64()));
             }
         });
-        let profile_of = context.profile_of.clone();
+        let profiles = context.profile_of.clone().map(Profiles::of);
         let namespace = namespace::name(&row.test, &context.run_id, std::process::id());
         let mut trial = Self {
             etcd: etcd(&descriptor),
@@ -227,7 +227,7 @@ impl Trial {
             requests,
             injections: Injections::default(),
             fixtures,
-            profile: None,
+            profiles,
             supervisor: None,
         };
         let made = namespace::make(&trial.client, &trial.namespace, trial.cluster_labels()).await;
@@ -235,7 +235,6 @@ impl Trial {
             Ok(()) => trial.note_other_nodes().await,
             refused => refused,
         };
-        trial.profile = profile_of.map(|component| Profile::start(&trial.descriptor, component));
         if let Err(error) = begun {
             trial.record.reason = format!("could not begin: {error}");
             trial.run_dir.write_trial(&trial.record)?;
@@ -312,6 +311,9 @@ impl Trial {
     /// # Errors
     /// When the action is refused, or the phase does not complete; either way its record is written first.
     pub async fn phase(&mut self, spec: PhaseSpec, action: impl Future<Output = Result<()>>) -> Result<()> {
+        if let Some(profiles) = &mut self.profiles {
+            profiles.begin(&self.descriptor);
+        }
         let before = self.before().await;
         let progress = Progress::start(spec.rule, spec.count().1, before.at);
         self.current = Some((spec.clone(), before, progress));
@@ -427,7 +429,7 @@ impl Trial {
             self.end_phase(&end).await?;
         }
         self.record.notes.extend(self.injections.finish().await);
-        self.keep_profile().await?;
+        self.keep_profiles().await?;
         self.update_use();
         let accounts = std::mem::take(&mut self.accounts);
         for (name, account) in &accounts {
@@ -443,13 +445,17 @@ impl Trial {
         Ok(self.record)
     }
 
-    /// Keeps the profile that was taken, or says why there is none.
-    async fn keep_profile(&mut self) -> Result<()> {
-        let Some(profile) = self.profile.take() else { return Ok(()) };
-        let component = profile.component.clone();
-        match profile.finish().await {
-            Ok(profile) => self.keep_file("profiles", &format!("{component}.pb.gz"), &profile)?,
-            Err(why) => self.record.notes.push(format!("no CPU profile of {component}: {why}")),
+    /// Keeps the profiles that were taken, and says why there are no more.
+    async fn keep_profiles(&mut self) -> Result<()> {
+        let Some(profiles) = self.profiles.take() else { return Ok(()) };
+        let component = profiles.component.clone();
+        let (taken, ended) = profiles.finish().await;
+        for (n, profile) in taken.iter().enumerate() {
+            self.keep_file("profiles", &format!("{component}.{n}.pb.gz"), profile)?;
+        }
+        if let Some(why) = ended {
+            let of = if taken.is_empty() { "no CPU profile" } else { "no more CPU profiles" };
+            self.record.notes.push(format!("{of} of {component}: {why}"));
         }
         Ok(())
     }

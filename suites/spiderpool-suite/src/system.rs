@@ -1,10 +1,11 @@
 //! The system under test of a row: which plugin, with which pools, started from which programs.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::{Error, Program, Trial, make_kinds, read_kinds};
+use harness::{Error, Program, Trial, free_port, make_kinds, read_kinds};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -174,7 +175,14 @@ impl System {
             }
             _ => None,
         };
+        // A process whose profile is wanted has a gops agent. No other has one: it would be measured as well.
+        let wanted = ["spiderpool-agent-0", "spiderpool-controller"].into_iter().find(|name| trial.wants_profile_of(name));
+        let gops = wanted.map(|name| Ok::<_, Error>((name, free_port()?))).transpose()?;
+        if let Some((name, port)) = gops {
+            trial.profiled_at(name, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        }
         let settings = SpiderpoolSettings {
+            gops,
             directory: directory.to_owned(),
             kubeconfig: trial.kubeconfig().to_owned(),
             namespace: trial.namespace().to_owned(),

@@ -1,5 +1,6 @@
 //! What a driver needs of its trial to run a system under test of its own: a place, supervision, and a say in the record.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,18 @@ impl Trial {
     /// Observes a process of the system under test as one more component. One of the same name takes its place.
     pub fn observe(&mut self, component: &Component) {
         self.observer.observe(component);
+    }
+
+    /// Whether the CPU profile of the process called `name` is wanted, so that it should serve one.
+    pub fn wants_profile_of(&self, name: &str) -> bool {
+        self.profiles.as_ref().is_some_and(|profiles| profiles.wants(name))
+    }
+
+    /// The process called `name` has a gops agent there, which profiles it where that is wanted. Before the first phase.
+    pub fn profiled_at(&mut self, name: &str, gops: SocketAddr) {
+        if let Some(profiles) = &mut self.profiles {
+            profiles.offer(name, gops);
+        }
     }
 
     /// What the component called `name` was seen to use, once a second, with the offset from the start of the trial. One

@@ -49,6 +49,16 @@ pub struct Settings {
     pub agent: Program,
     /// The controller's program.
     pub controller: Program,
+    /// The process that has a gops agent, and its port.
+    pub gops: Option<(&'static str, u16)>,
+}
+
+impl Settings {
+    /// The port of a process's gops agent, as it takes it; empty where it has none.
+    fn gops_of(&self, name: &str) -> String {
+        let own = self.gops.filter(|(of, _)| *of == name);
+        own.map(|(_, port)| port.to_string()).unwrap_or_default()
+    }
 }
 
 /// Spiderpool on every node.

@@ -59,7 +59,7 @@ pub(super) fn start(
         ("SPIDERPOOL_NODE_NAME", node.to_owned()),
         ("SPIDERPOOL_HEALTH_PORT", free_port()?.to_string()),
         ("SPIDERPOOL_METRIC_HTTP_PORT", metrics.to_string()),
-        ("SPIDERPOOL_GOPS_LISTEN_PORT", String::new()),
+        ("SPIDERPOOL_GOPS_LISTEN_PORT", settings.gops_of(&name)),
         ("SPIDERPOOL_ENABLED_METRIC", "true".to_owned()),
         // Without one, no pool fits the first interface (`selectByPod` in `pkg/ipam/allocate.go`).
         ("MULTUS_CLUSTER_NETWORK", "kube-system/default".to_owned()),

@@ -23,7 +23,7 @@ pub(super) async fn start(
         ("SPIDERPOOL_HEALTH_PORT", free_port()?.to_string()),
         ("SPIDERPOOL_METRIC_HTTP_PORT", free_port()?.to_string()),
         ("SPIDERPOOL_WEBHOOK_PORT", webhooks.to_string()),
-        ("SPIDERPOOL_GOPS_LISTEN_PORT", String::new()),
+        ("SPIDERPOOL_GOPS_LISTEN_PORT", settings.gops_of("spiderpool-controller")),
         ("SPIDERPOOL_ENABLED_METRIC", "true".to_owned()),
     ];
     let path = |path: &Path| path.display().to_string();
