@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: what a thing of ours costs beside the tool that people would use in its place, in interleaved pairs,
-//! because on a shared machine only the ratio means something; what a run costs beside its rows, and what its report costs.
+//! because on a shared machine only the ratio means something; and what has a limit of its own: a run beside its rows, its
+//! report, and a comparison.
 
 mod again;
+mod compare;
 mod fixture;
 mod kperf;
 mod paired;
@@ -21,6 +23,7 @@ pub(crate) async fn bench(ctx: &Ctx, args: &BenchArgs) -> Result<Exit, Failure> 
         BenchOf::Run => again::measure(ctx, args.pairs)?,
         BenchOf::Fixture => fixture::measure(ctx, args.pairs).await?,
         BenchOf::Report => report::measure(ctx, args.pairs)?,
+        BenchOf::Compare => compare::measure(ctx, args.pairs)?,
         BenchOf::Kperf => kperf::measure(ctx, args.pairs).await?,
     };
     drop(one);

@@ -393,13 +393,14 @@ Examples:
   cargo xtask bench kperf --pairs 3          our kperf beside Azure/kperf
   cargo xtask bench run --pairs 1            what `cargo xtask run kperf` takes beyond its rows: 3 minutes a run, and one to warm up
   cargo xtask bench report                   the page of 100 copies of the newest run's largest row: seconds
+  cargo xtask bench compare                  how long `compare` takes over two arms of 100 trials
 
 Exit code 10 when a figure misses its limit.")]
 pub(crate) struct BenchArgs {
     /// What is measured.
     #[arg(value_enum, default_value_t = BenchOf::Fixture)]
     pub(crate) of: BenchOf,
-    /// Interleaved pairs, or runs after the one that warms up.
+    /// Interleaved pairs, runs after the one that warms up, or repeats of what nothing stands beside.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) pairs: u32,
 }
@@ -408,6 +409,8 @@ pub(crate) struct BenchArgs {
 pub(crate) enum BenchOf {
     /// A cluster of ours, beside kwokctl's.
     Fixture,
+    /// `compare` of two arms, from their files: seconds.
+    Compare,
     /// Our kperf, beside Azure/kperf: about 8 minutes for 5 pairs, after its build.
     Kperf,
     /// A run, beside its own rows.

@@ -123,7 +123,9 @@ pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
 fn whole_blocks(pairs: usize) -> usize {
     let whole = pairs.next_multiple_of(block(2));
     if whole != pairs {
-        say(&format!("{whole} pairs instead of {pairs}: two pairs make one ABBA, and half of one would not be balanced"));
+        say(&format!(
+            "{whole} pairs instead of {pairs}: two pairs make one ABBA, and half of one would not be balanced"
+        ));
     }
     whole
 }

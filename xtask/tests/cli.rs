@@ -47,6 +47,8 @@ fn text(output: &Output) -> String {
 #[case::no_slowdown(&["gate", "kperf", "--head", "pinned+cpu:etcd"], 2, "`cpu:etcd` is no slowdown: it has no `=`")]
 #[case::no_revision(&["gate", "kperf", "--component", "kubedyno", "--base", "no-such", "--head", "HEAD"], 2, "`no-such` is no revision of this repository")]
 #[case::too_few_pairs(&["gate", "kperf", "--head", "pinned", "--pairs", "4"], 2, "4 is not in 5..=200")]
+#[case::nothing_to_see(&["gate", "kperf", "--head", "pinned", "--allow-untold", "--must-see", "0.9"], 2, "it has to be a ratio above 1, such as 1.3")]
+#[case::nothing_untold(&["gate", "kperf", "--head", "pinned", "--must-see", "1.3"], 2, "--allow-untold")]
 #[case::no_arm(&["compare", "yesterday", "today"], 3, "yesterday")]
 #[case::no_run(&["report", "yesterday"], 12, "holds no run: `cargo xtask run` makes one")]
 fn a_bad_command_line_is_refused(#[case] args: &[&str], #[case] code: i32, #[case] message: &str) {
@@ -54,6 +56,17 @@ fn a_bad_command_line_is_refused(#[case] args: &[&str], #[case] code: i32, #[cas
     let output = xtask(directory.path(), args).output().unwrap();
     assert_eq!(output.status.code(), Some(code), "{}", text(&output));
     assert!(text(&output).contains(message), "{}", text(&output));
+}
+
+/// A variable stands before the pins: that `pinned` is not the pinned build then is said before anything runs.
+#[test]
+fn a_pinned_arm_says_when_a_variable_names_its_program() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut gate = xtask(directory.path(), &["gate", "kperf", "--base", "pinned", "--head", "fast"]);
+    let output = gate.env("KUBEDYNO_KUBE_APISERVER", "/opt/mine/kube-apiserver").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let said = "an arm is pinned, which KUBEDYNO_KUBE_APISERVER makes /opt/mine/kube-apiserver";
+    assert!(text(&output).contains(said), "{}", text(&output));
 }
 
 /// The page is there for whoever looks, and the exit code says that a record was lost.

@@ -150,7 +150,7 @@ fn the_action_is_sound() {
     let flags: Vec<&str> = script.split_whitespace().filter(|word| word.starts_with("--")).collect();
     let help = Command::new(env!("CARGO_BIN_EXE_xtask")).args(["gate", "--help"]).output().unwrap();
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    for flag in ["--component", "--base", "--head", "--pairs", "--out"] {
+    for flag in ["--component", "--base", "--head", "--pairs", "--allow-untold", "--must-see", "--out"] {
         assert!(flags.contains(&flag) && help.contains(flag), "{flag}");
     }
 }

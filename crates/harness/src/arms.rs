@@ -88,7 +88,8 @@ pub async fn compared(
 /// to what every reader of JSON takes exactly.
 fn seed(run_id: &str, test: &str) -> u64 {
     let bytes = run_id.bytes().chain([b'/']).chain(test.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     hash >> 32
 }
 
@@ -138,7 +139,8 @@ mod tests {
         assert_eq!(seeds.collect::<BTreeSet<_>>().len(), 4);
         assert_eq!(seed(runs[0], "ratio"), seed(runs[0], "ratio"));
         // Over many runs both orders of two arms come.
-        let first = |n: u32| Schedule::new(&["a", "b"], 2, 0, seed(&format!("run-{n}"), "ratio")).unwrap().runs[0].arm.clone();
+        let first =
+            |n: u32| Schedule::new(&["a", "b"], 2, 0, seed(&format!("run-{n}"), "ratio")).unwrap().runs[0].arm.clone();
         let begun_by_a = (0..200).filter(|n| first(*n) == "a").count();
         assert!((60..140).contains(&begun_by_a), "{begun_by_a}");
     }

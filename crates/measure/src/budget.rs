@@ -358,7 +358,8 @@ derivation = "as published"
         assert!(error.message.contains(message), "{error}");
     }
 
-    const COMPARED: &str = "[[compare]]\nmetric = \"add_s\"\nbetter = \"lower\"\nbasis = \"time\"\nrelevance = 1.15\nrows = [\"*\"]\n";
+    const COMPARED: &str =
+        "[[compare]]\nmetric = \"add_s\"\nbetter = \"lower\"\nbasis = \"time\"\nrelevance = 1.15\nrows = [\"*\"]\n";
 
     #[rstest]
     #[case::not_given("", 1.3)]

@@ -47,6 +47,8 @@ pub struct RowComparison {
     pub interleaved: bool,
     /// Differences between the arms beside what is compared; told, because they were allowed.
     pub differences: Vec<String>,
+    /// Versions of the systems under test that differ between the arms.
+    pub versions: Vec<String>,
     /// Budgets of the row that runs of head missed and none of base.
     pub missed: Vec<Missed>,
     /// Metrics that were not judged: times of arms that did not take turns.
@@ -140,6 +142,7 @@ pub fn compare(
             pairs: of_base.len().min(of_head.len()),
             interleaved,
             differences,
+            versions: refuse::versions(of_base, of_head),
             missed: missed(of_base, of_head),
             unjudged: times.into_iter().map(|by| by.metric).collect(),
             must_see,

@@ -176,7 +176,8 @@ impl System {
             _ => None,
         };
         // A process whose profile is wanted has a gops agent. No other has one: it would be measured as well.
-        let wanted = ["spiderpool-agent-0", "spiderpool-controller"].into_iter().find(|name| trial.wants_profile_of(name));
+        let wanted =
+            ["spiderpool-agent-0", "spiderpool-controller"].into_iter().find(|name| trial.wants_profile_of(name));
         let gops = wanted.map(|name| Ok::<_, Error>((name, free_port()?))).transpose()?;
         if let Some((name, port)) = gops {
             trial.profiled_at(name, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use cluster::Slowdown;
 
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, say};
 use crate::exit::Failure;
 
 /// An arm as the command line names it.
@@ -62,7 +62,14 @@ impl ArmSpec {
             return Err(Failure::usage(message));
         }
         let path = PathBuf::from(build);
+        let mut text = text.to_owned();
         let builds = if build == "pinned" {
+            // The environment stands before the pins, in a gate as everywhere.
+            let given = std::env::var_os(&variable).filter(|path| !path.is_empty());
+            if let Some(path) = given {
+                text = pinned_by(&text, &variable, Path::new(&path));
+                say(&format!("an arm is {text}"));
+            }
             BTreeMap::new()
         } else if path.components().count() > 1 || path.is_file() {
             let path = std::path::absolute(&path).unwrap_or(path);
@@ -76,8 +83,13 @@ impl ArmSpec {
             let message = format!("`{build}` is no build: write `pinned`, a path, or a version such as v1.36.2");
             return Err(Failure::usage(message));
         };
-        Ok(Self { text: text.to_owned(), builds, slowdown, checkout: None })
+        Ok(Self { text, builds, slowdown, checkout: None })
     }
+}
+
+/// What `pinned` is where a variable names another program: who reads the gate's result has to see it.
+fn pinned_by(text: &str, variable: &str, path: &Path) -> String {
+    format!("{text}, which {variable} makes {}", path.display())
 }
 
 impl Checkout {

@@ -87,7 +87,8 @@ fn the_action_judges_a_build_in_a_clean_clone() {
         ("BASE", "pinned"),
         ("HEAD", "pinned+cpu:*=2"),
         ("PAIRS", "5"),
-        ("UNTOLD", "--allow-untold"),
+        ("FAIL_ON_UNTOLD", "false"),
+        ("MUST_SEE", "1.5"),
     ];
     let output = step(temporary, temporary, script, &env);
     assert_eq!(output.status.code(), Some(10), "a system that is twice as slow is worse: {}", text(&output));

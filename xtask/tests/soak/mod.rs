@@ -4,6 +4,7 @@
 //! `KUBEDYNO_SOAK_KILLS` and `KUBEDYNO_SOAK_SEED` set how many and which.
 
 mod clone;
+mod gate;
 
 use std::fs;
 use std::path::{Path, PathBuf};

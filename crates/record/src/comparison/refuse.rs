@@ -1,6 +1,6 @@
 //! What must not be compared, and why.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::Repeat;
 
@@ -30,6 +30,27 @@ pub(super) fn differences(base: &[Repeat], head: &[Repeat]) -> Vec<String> {
             .then(|| format!("{name}: base has {}, head has {}", list(base), list(head)))
     };
     facets.iter().filter_map(differs).collect()
+}
+
+/// The versions of the systems under test that differ, in words: in a comparison of builds they may, and are only told.
+pub(super) fn versions(base: &[Repeat], head: &[Repeat]) -> Vec<String> {
+    let of = |repeats: &[Repeat]| {
+        let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (system, version) in repeats.iter().flat_map(|repeat| &repeat.trial.versions) {
+            all.entry(system.clone()).or_default().insert(version.clone());
+        }
+        all
+    };
+    let (base, head) = (of(base), of(head));
+    let systems: BTreeSet<&String> = base.keys().chain(head.keys()).collect();
+    let list = |versions: Option<&BTreeSet<String>>| {
+        let versions = versions.into_iter().flatten().cloned().collect::<Vec<_>>();
+        if versions.is_empty() { "none".to_owned() } else { versions.join(" and ") }
+    };
+    let differs = systems.into_iter().filter(|system| base.get(*system) != head.get(*system));
+    differs
+        .map(|system| format!("{system}: base has {}, head has {}", list(base.get(system)), list(head.get(system))))
+        .collect()
 }
 
 /// Refuses runs that are not whole, and arms that do not pair.

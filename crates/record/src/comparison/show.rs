@@ -158,6 +158,9 @@ fn notes(row: &RowComparison) -> Vec<String> {
     {
         notes.push(format!("Beside the answers, deciding nothing: {}.", beside.join("; ")));
     }
+    if row.gate().is_some() && !row.versions.is_empty() {
+        notes.push(format!("Versions that differ: {}.", row.versions.join("; ")));
+    }
     if row.gate().is_some() && !row.differences.is_empty() {
         notes.push(format!("Compared although they differ: {}.", row.differences.join("; ")));
     }

@@ -1,11 +1,12 @@
 use std::path::Path;
 
 use measure::gate::Answer;
+use measure::stats::Estimator;
 use measure::{Quantiles, Verdict};
 use rstest::rstest;
 
 use super::*;
-use crate::{ArmRun, ComponentUse, METRICS, PhaseRecord, Run, RunDir, SCHEMA, Trial};
+use crate::{ArmRun, ComponentUse, Fingerprint, METRICS, PhaseRecord, Run, RunDir, SCHEMA, Trial};
 
 const BUDGETS: &str = "\
 [[compare]]\nmetric = \"create_pods_s\"\nbetter = \"lower\"\nbasis = \"time\"\nrelevance = 1.15\nrows = [\"row\"]\n
@@ -88,6 +89,54 @@ fn a_slower_build_is_worse_and_the_stage_and_the_component_are_named() {
 }
 
 #[test]
+fn what_went_the_other_way_explains_nothing() {
+    let comparison = compared(1.4, |trial| {
+        if of_head(trial) {
+            let phase = &mut trial.phases[0];
+            // The largest change of all, in the other direction.
+            phase.components.get_mut("etcd").unwrap().cpu_s = 0.01;
+            phase.components.get_mut("kube-apiserver").unwrap().cpu_s *= 1.06;
+            phase.stages.get_mut("observed -> running").unwrap().p50_ms = Some(100.0);
+        }
+        let cpu_s = if of_head(trial) { 1.0 } else { 100.0 };
+        trial.phases[0].components.insert("idle".to_owned(), ComponentUse { cpu_s, rss_bytes: 0 });
+    });
+    let Judgement::Judged { causes, .. } = &comparison.rows[0].judgement else { panic!("{comparison:?}") };
+    let cause = &causes["create_pods_s"];
+    assert!(cause.starts_with("kube-apiserver took"), "{cause}");
+}
+
+#[test]
+fn a_better_build_is_told_by_what_shrank() {
+    let comparison = compared(0.7, |_| {});
+    let Judgement::Judged { gate, causes, .. } = &comparison.rows[0].judgement else { panic!("{comparison:?}") };
+    assert_eq!(gate.outcomes[0].answer, Answer::Better);
+    assert!(causes["create_pods_s"].contains("observed -> running went from"), "{causes:?}");
+}
+
+#[test]
+fn a_slowdown_of_some_runs_is_not_the_same_and_its_estimator_is_shown() {
+    let comparison = compared(1.0, |trial| {
+        if of_head(trial) && trial.arm.as_ref().unwrap().repeat == 5 {
+            *trial.metrics.get_mut("create_pods_s").unwrap() *= 3.0;
+        }
+    });
+    let gate = comparison.rows[0].gate().unwrap();
+    assert!(matches!(gate.outcomes[0].answer, Answer::CannotTell { .. }), "{gate:?}");
+    assert_eq!(gate.outcomes[0].estimator, Estimator::TrimmedMean);
+    assert!(!comparison.passes() && comparison.is_judged());
+    let said = comparison_markdown(&comparison);
+    assert!(said.contains(" | trimmed mean | "), "{said}");
+    assert!(
+        said.contains("Runs that lie far out were set aside of create_pods_s, whose mean of all pairs may be "),
+        "{said}"
+    );
+    let blunt = comparison.too_blunt(None);
+    assert_eq!(blunt.len(), 1, "{blunt:?}");
+    assert!(comparison.too_blunt(Some(10.0)).is_empty());
+}
+
+#[test]
 fn the_same_build_twice_passes() {
     let comparison = compared(1.0, |_| {});
     assert!(comparison.passes(), "{}", comparison_table(&comparison, 120));
@@ -127,6 +176,36 @@ fn arms_of_different_kinds_are_refused_with_the_difference(#[case] change: fn(&m
     });
     let Judgement::Different(differences) = &comparison.rows[0].judgement else { panic!("{comparison:?}") };
     assert_eq!(differences, &[difference]);
+}
+
+#[test]
+fn versions_that_differ_are_told_and_refuse_nothing() {
+    let comparison = compared(1.0, |trial| {
+        let version = if of_head(trial) { "v1.36.3" } else { "v1.36.2" };
+        trial.versions.insert("kubernetes".to_owned(), version.to_owned());
+        trial.versions.insert("etcd".to_owned(), "3.6.8".to_owned());
+    });
+    assert!(comparison.passes(), "{comparison:?}");
+    assert_eq!(comparison.rows[0].versions, ["kubernetes: base has v1.36.2, head has v1.36.3"]);
+    assert!(comparison_markdown(&comparison).contains("Versions that differ: kubernetes: base has v1.36.2"));
+}
+
+/// Two machines of one kind are two machines: what differs between them is in every ratio.
+#[test]
+fn arms_of_two_machines_of_one_kind_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arm, host) in [("base", "0123456789abcdef"), ("head", "fedcba9876543210")] {
+        for repeat in 0..8 {
+            write(&dir.path().join(arm), repeat, &trial(arm, repeat, 1.0));
+            let run_dir = RunDir::at(dir.path().join(arm).join(format!("{repeat:03}")));
+            let fingerprint = Fingerprint { host: host.to_owned(), ..Fingerprint::default() };
+            run_dir.write_json(&run_dir.run_json(), &Run { fingerprint, ..Run::default() }).unwrap();
+        }
+    }
+    let arm = |name: &str| Arm::read(&dir.path().join(name)).unwrap();
+    let comparison = compare(&arm("base"), &arm("head"), &budgets(), false, &Rule::default());
+    let Judgement::Different(differences) = &comparison.rows[0].judgement else { panic!("{comparison:?}") };
+    assert_eq!(differences, &["host and its start (a hash): base has 0123456789abcdef, head has fedcba9876543210"]);
 }
 
 #[test]
