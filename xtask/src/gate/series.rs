@@ -88,7 +88,7 @@ impl Series<'_> {
             bar.set_message(name.clone());
             // An interrupted series goes on where it was.
             if self.has(run) {
-                return Ok(None);
+                return Ok::<_, Failure>(None);
             }
             let ended = self.one(run, None).await?;
             let line = format!(
@@ -178,7 +178,13 @@ impl Series<'_> {
         }
         let worst = gathered.trials.iter().max_by_key(|trial| trial.verdict);
         let worst = worst.ok_or_else(|| Failure::new(Exit::NothingRan, "no row ran"))?;
-        Ok(Ended { verdict: worst.verdict, reason: worst.reason.clone(), interrupted: waited.interrupted })
+        // Counts may be judged of a run whose times cannot be trusted; compared it must not be.
+        let untimed = run_dir.trials()?.into_iter().find_map(|trial| trial.untimed);
+        let (verdict, reason) = match untimed.filter(|_| worst.verdict.is_measured()) {
+            Some(why) => (Verdict::Invalid, format!("its times cannot be trusted: {why}")),
+            None => (worst.verdict, worst.reason.clone()),
+        };
+        Ok(Ended { verdict, reason, interrupted: waited.interrupted })
     }
 
     fn end_cluster(&self) {

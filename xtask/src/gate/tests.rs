@@ -94,7 +94,7 @@ async fn gated(system: &System) -> Gated {
         run_dir.write_trial(&trial)?;
         // A row without a verdict was killed, which is no data.
         let verdict = trial.verdict.unwrap_or(Verdict::NoData);
-        Ok(Some(Ended { verdict, reason: trial.reason, interrupted: false }))
+        Ok::<_, Failure>(Some(Ended { verdict, reason: trial.reason, interrupted: false }))
     };
     let whole = in_turn(&mut schedule, one, |schedule, run, ended| lost.look(schedule, run, ended)).await.unwrap();
     let comparison = whole.then(|| compare_arms(&Ctx::from_env().unwrap(), place.path(), false).unwrap());
