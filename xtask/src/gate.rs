@@ -86,8 +86,12 @@ pub(crate) async fn gate(ctx: &Ctx, args: &GateArgs) -> Result<Exit, Failure> {
     let comparison = if whole { Some(compare_arms(ctx, &directory, args.allow_different)?) } else { None };
     if comparison.as_ref().is_some_and(Comparison::is_worse) {
         // What is worse is looked into while both builds are at hand.
-        for (arm, profiles) in series.profiles(&component_of(&args.component)).await? {
-            say(&format!("CPU profile of {arm}: go tool pprof -top {}/*.pb.gz", profiles.display()));
+        match series.profiles(&component_of(&args.component)).await {
+            Ok(profiles) => profiles.iter().for_each(|(arm, directory)| {
+                say(&format!("CPU profiles of {arm}: go tool pprof -top {}/*.pb.gz", directory.display()));
+            }),
+            // The answer is there all the same.
+            Err(error) => say(&format!("no CPU profiles: {error}")),
         }
     }
     series.arms.values().filter_map(|spec| spec.checkout.as_ref()).for_each(Checkout::remove);
