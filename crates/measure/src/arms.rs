@@ -109,10 +109,10 @@ impl Schedule {
         for begin in (0..repeats).step_by(stretch.max(1)) {
             turns.shuffle(&mut rng);
             for turn in &turns {
-                for repeat in begin..repeats.min(begin + stretch.max(1)) {
-                    let row = rows[*turn][repeat].iter();
-                    in_order.extend(row.map(|arm| (Round::Repeat(repeat), comparisons[*turn][*arm])));
-                }
+                let of_stretch = rows[*turn].iter().take(repeats).enumerate().skip(begin).take(stretch.max(1));
+                in_order.extend(of_stretch.flat_map(|(repeat, row)| {
+                    row.iter().map(move |arm| (Round::Repeat(repeat), comparisons[*turn][*arm]))
+                }));
             }
         }
         let placed = in_order.into_iter().enumerate();

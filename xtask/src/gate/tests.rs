@@ -13,7 +13,7 @@ use record::{ArmRun, Comparison, Judgement, METRICS, RunDir, SCHEMA, Trial};
 use rstest::rstest;
 
 use super::lost::Lost;
-use super::series::{Ended, in_turn};
+use super::series::{Ended, Next, in_turn};
 use super::*;
 use crate::compare::allowing_untold;
 
