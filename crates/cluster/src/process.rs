@@ -55,6 +55,8 @@ impl Process {
         match self.stat() {
             Ok(stat) if matches!(stat.state, 'T' | 't') => State::Paused,
             Ok(stat) if !matches!(stat.state, 'Z' | 'X') => State::Running,
+            // Its first thread has ended. As long as another has not, its files are open and its locks are held.
+            Ok(stat) if stat.num_threads > 1 => State::Running,
             _ => State::Dead,
         }
     }
