@@ -61,6 +61,9 @@ pub(crate) fn build(
 
     progress.start(&pin.to_string(), &format!("{}, the first build takes minutes", module.display()));
     let out = work.join(&pin.name);
+    // Go's own, so that what a killed build has left there goes with the partial.
+    let temporary = work.join("tmp");
+    fs::create_dir_all(&temporary).map_err(|source| GoError::Start { command: "go build", source })?;
     // One set of flags for all programs of a group, in this order: then what is compiled for one is found in Go's
     // own build cache by the next.
     let mut go_build = build::command(environment, &program);
@@ -69,6 +72,7 @@ pub(crate) fn build(
         .arg(&out)
         .arg(&go.package)
         .env("CGO_ENABLED", "0")
+        .env("GOTMPDIR", &temporary)
         // Neither a go.work above the modules nor a cross build that the user is at concerns us.
         .env("GOWORK", "off")
         .env_remove("GOOS")

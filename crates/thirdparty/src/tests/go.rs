@@ -21,6 +21,7 @@ list) echo "/modules/$5" ;;
 build)
     printf '%s\n' "$@" > '{args}'
     echo "$PWD CGO_ENABLED=$CGO_ENABLED GOWORK=$GOWORK GOOS=$GOOS GOPROXY=$GOPROXY" > '{env}'
+    [ -d "$GOTMPDIR" ] && echo "$GOTMPDIR" > '{tmp}'
     echo "go: downloading example.com/library v1.0.0" >&2
     echo "example.com/library" >&2
     echo "example.com/tool/cmd/tool" >&2
@@ -29,6 +30,7 @@ build)
 esac"#,
         args = args.display(),
         env = env.display(),
+        tmp = place.path("go-tmp").display(),
     );
     place.script("path/go", &script);
 }
@@ -47,6 +49,8 @@ fn a_program_is_built_with_the_flags_of_its_group() {
     assert_eq!(args[..6], flags);
     assert_eq!((args[6], args[8]), ("-o", "example.com/tool/cmd/tool"));
     assert!(place.redacted(args[7]).starts_with("[dir]/cache/tools/tool/.partial-"), "{}", args[7]);
+    let temporary = place.redacted(&fs::read_to_string(place.path("go-tmp")).unwrap());
+    assert!(temporary.starts_with("[dir]/cache/tools/tool/.partial-"), "{temporary}");
     insta::assert_snapshot!(
         place.redacted(&fs::read_to_string(place.path("go-env")).unwrap()),
         @r#"
