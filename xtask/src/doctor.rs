@@ -27,6 +27,21 @@ struct Finding {
     fix: String,
 }
 
+impl Finding {
+    /// What is wrong may have a fix of its own: no Go helps where the user named a program that does not run.
+    fn new(what: &str, found: Result<String, String>, fix: &str) -> Self {
+        let one_line = |text: &str| text.replace('\n', "; ");
+        let (found, fix) = match found {
+            Ok(text) => (Ok(text), fix.to_owned()),
+            Err(text) => match text.split_once("\nfix: ") {
+                Some((why, own)) => (Err(one_line(why)), one_line(own)),
+                None => (Err(one_line(&text)), fix.to_owned()),
+            },
+        };
+        Self { what: what.to_owned(), found, fix }
+    }
+}
+
 pub(crate) fn doctor(ctx: &Ctx) -> Result<Exit, Failure> {
     let findings = examine(ctx);
     print(&show(&findings));
@@ -82,7 +97,7 @@ pub(crate) fn print_lacks(ctx: &Ctx) {
 }
 
 fn examine(ctx: &Ctx) -> Vec<Finding> {
-    let finding = |what: &str, found, fix: &str| Finding { what: what.to_owned(), found, fix: fix.to_owned() };
+    let finding = Finding::new;
     vec![
         finding("Rust", first_line("cargo", &["--version"]), "install Rust 1.91 or newer"),
         finding(
@@ -111,10 +126,9 @@ fn examine(ctx: &Ctx) -> Vec<Finding> {
 
 fn examine_suites(ctx: &Ctx) -> Vec<Finding> {
     let built = suites::all(ctx).into_iter().filter(|suite| suite.built && suite.has("kwok"));
-    let finding = |suite: Suite| Finding {
-        found: programs_of(ctx, &suite),
-        what: suite.package,
-        fix: "install Go 1.26 or newer (https://go.dev/dl), or run the other suites".to_owned(),
+    let finding = |suite: Suite| {
+        let fix = "install Go 1.26 or newer (https://go.dev/dl), or run the other suites";
+        Finding::new(&suite.package, programs_of(ctx, &suite), fix)
     };
     built.map(finding).collect()
 }
@@ -176,7 +190,7 @@ fn programs_of(ctx: &Ctx, suite: &Suite) -> Result<String, String> {
 }
 
 fn missing<'a>(ctx: &Ctx, names: &[&'a str]) -> Result<Vec<&'a str>, String> {
-    let there = ctx.thirdparty().locate_all(names).map_err(|error| error.to_string().replace('\n', "; "))?;
+    let there = ctx.thirdparty().locate_all(names).map_err(|error| error.to_string())?;
     Ok(names.iter().copied().filter(|name| !there.contains_key(*name)).collect())
 }
 
