@@ -9,6 +9,7 @@ use cluster::{
 };
 use comfy_table::{Table, presets};
 use measure::human;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{ClusterArgs, ClusterVerb, ProviderName};
@@ -83,7 +84,7 @@ pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failur
             );
             done(&shell, &line).map(|_| exit)
         }
-        ClusterVerb::Fault { name, fault } => fault::fault(&fixtures, &name, fault).await,
+        ClusterVerb::Fault { name, force, fault } => fault::fault(&fixtures, &name, force, fault).await,
         ClusterVerb::Logs { name, component, tail, json } => logs(&fixtures, &name, component.as_deref(), tail, json),
     }
 }
@@ -171,12 +172,24 @@ fn dry_provider(ctx: &Ctx) -> Result<Kwok, Failure> {
     Ok(Kwok::new(ctx.thirdparty().locate_all(&cluster::PROGRAMS)?, cluster::Settings::default()))
 }
 
+/// A cluster without a descriptor, as `list` shows it.
+#[derive(Serialize)]
+struct HalfMade {
+    name: String,
+    provider: &'static str,
+    state: String,
+}
+
 async fn list(fixtures: &Fixtures, json: bool) -> Result<Exit, Failure> {
-    let mut statuses = Vec::new();
+    let (mut statuses, mut half_made) = (Vec::new(), Vec::new());
     let mut exit = Exit::Ok;
     for name in fixtures.names() {
         match fixtures.status(&name).await {
             Ok(status) => statuses.push(status),
+            Err(cluster::Error::HalfMade { name, provider, by, .. }) => {
+                let state = by.map_or_else(|| "half-made".to_owned(), |by| format!("being made by {by}"));
+                half_made.push(HalfMade { name, provider, state });
+            }
             Err(error) => {
                 say(&format!("`{name}`: {error}"));
                 exit = Exit::Environment;
@@ -184,7 +197,8 @@ async fn list(fixtures: &Fixtures, json: bool) -> Result<Exit, Failure> {
         }
     }
     if json {
-        print_json(&statuses);
+        let all = statuses.iter().map(|status| json!(status)).chain(half_made.iter().map(|half_made| json!(half_made)));
+        print_json(&all.collect::<Vec<_>>());
         return Ok(exit);
     }
     let mut table = Table::new();
@@ -201,7 +215,10 @@ async fn list(fixtures: &Fixtures, json: bool) -> Result<Exit, Failure> {
             status.holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         ]);
     }
-    if !statuses.is_empty() {
+    for HalfMade { name, provider, state } in &half_made {
+        table.add_row([name.as_str(), *provider, state.as_str()]);
+    }
+    if !table.is_empty() {
         print(&table.trim_fmt());
     } else if exit == Exit::Ok {
         say("no cluster; `cargo xtask cluster up` makes one");

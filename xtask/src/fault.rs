@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster::{Faults, Fixtures, Proxy};
+use cluster::{Faults, Fixtures, Proxy, fault_kubeconfig};
 use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,7 +10,11 @@ use crate::cli::FaultVerb;
 use crate::ctx::{print, say};
 use crate::exit::{Exit, Failure};
 
-pub(crate) async fn fault(fixtures: &Fixtures, name: &str, verb: FaultVerb) -> Result<Exit, Failure> {
+pub(crate) async fn fault(fixtures: &Fixtures, name: &str, force: bool, verb: FaultVerb) -> Result<Exit, Failure> {
+    // What mends breaks nothing, and a way of one's own to the apiserver is nobody else's.
+    if !matches!(verb, FaultVerb::Resume { .. } | FaultVerb::Network { .. }) {
+        fixtures.check_unused(name, force)?;
+    }
     let faults = Faults::of(fixtures, name);
     let line = match verb {
         FaultVerb::Pause { component, how_long } => {
@@ -26,13 +30,19 @@ pub(crate) async fn fault(fixtures: &Fixtures, name: &str, verb: FaultVerb) -> R
             }
         }
         FaultVerb::Resume { component } => format!("{component} ({}) goes on", faults.resume(&component)?),
-        FaultVerb::Stop { component } => format!("{component} ({}) has ended", faults.stop(&component)?),
+        FaultVerb::Stop { component } => {
+            fixtures.descriptor(name)?.require(&component)?;
+            say(&format!("waiting for {component} to end: it finishes what it is at, a minute at most"));
+            format!("{component} ({}) has ended", faults.stop(&component)?)
+        }
         FaultVerb::Kill { component } => format!("{component} ({}) is killed", faults.kill(&component)?),
         FaultVerb::Restart { component } => format!("{component} runs again ({})", faults.restart(&component, &say)?),
         FaultVerb::FillDisk { component, how_long } => {
             let process = faults.fill_disk(&component)?;
             match how_long {
-                None => format!("no file of {component} ({process}) grows any more"),
+                None => format!(
+                    "no file of {component} ({process}) grows any more; `cargo xtask cluster up --name {name}` gives it room again"
+                ),
                 Some(how_long) => {
                     say(&format!("no file of {component} ({process}) grows for {how_long:#}"));
                     until(how_long).await?;
@@ -57,7 +67,7 @@ async fn network(
     cut_for: SignedDuration,
 ) -> Result<Exit, Failure> {
     let descriptor = fixtures.descriptor(name)?;
-    let kubeconfig = fixtures.directory(name).join(format!("kubeconfig.fault-{}", std::process::id()));
+    let kubeconfig = fault_kubeconfig(&fixtures.directory(name));
     let proxy = Proxy::of_apiserver(&descriptor, &kubeconfig).await?;
     proxy.delay(positive(delay)?);
     print(&format!("export KUBECONFIG={}", kubeconfig.display()));

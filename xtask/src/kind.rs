@@ -22,13 +22,13 @@ pub(crate) fn provider(ctx: &Ctx, workers: u32) -> Result<Kind, Failure> {
     let shape = shape(ctx, workers)?;
     require(workers)?;
     let programs = ctx.thirdparty().ensure_all(&KIND_PROGRAMS)?;
-    Ok(Kind::new(programs, ensure_image(ctx)?, shape, say))
+    Ok(Kind::new(programs, ensure_image(ctx)?, shape))
 }
 
 /// The same for a transcript: what is there already, by its own path; what is not, by its name.
 pub(crate) fn dry_provider(ctx: &Ctx, workers: u32) -> Result<Kind, Failure> {
     let programs = ctx.thirdparty().locate_all(&KIND_PROGRAMS)?;
-    Ok(Kind::new(programs, "NODE_IMAGE".to_owned(), shape(ctx, workers)?, |_| {}))
+    Ok(Kind::new(programs, "NODE_IMAGE".to_owned(), shape(ctx, workers)?))
 }
 
 /// `cargo xtask node-image`.

@@ -189,6 +189,23 @@ fn a_descriptor_of_a_newer_version_is_left_alone() {
     let output = xtask(directory.path(), &["cluster", "status"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", text(&output));
     assert!(text(&output).contains("has schema 99, this kubedyno knows up to 2"), "{}", text(&output));
+    let output = xtask(directory.path(), &["cluster", "down"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("or with this one and --force"), "{}", text(&output));
+    assert!(fixture.exists());
+    let output = xtask(directory.path(), &["cluster", "down", "--force"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(!fixture.exists());
+}
+
+#[test]
+fn a_program_of_the_users_own_that_cannot_be_used_has_its_own_fix() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = xtask(directory.path(), &["doctor"]).env("KUBEDYNO_ETCD", "/nonexistent/etcd").output().unwrap();
+    let said = text(&output);
+    let line = said.lines().find(|line| line.contains("programs") && line.contains("LACKS")).unwrap();
+    assert!(line.contains("KUBEDYNO_ETCD=/nonexistent/etcd: it cannot be used"), "{line}");
+    assert!(line.contains("unset KUBEDYNO_ETCD") && !line.contains("install Go"), "{line}");
 }
 
 #[rstest]

@@ -86,6 +86,56 @@ fn a_cluster_is_made_once_adopted_repaired_and_ended() {
     machine.ok(&["cluster", "down"]);
     assert!(machine.processes().is_empty(), "processes are left: {:?}", machine.processes());
     assert!(Fixtures::new(machine.path()).names().is_empty());
+    let locks = std::fs::read_dir(Fixtures::new(machine.path()).locks()).unwrap().flatten();
+    let locks: Vec<_> = locks.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    assert_eq!(locks, ["_create.up"], "only what is of no cluster stays");
+}
+
+/// What `up` repairs in a second was asked for: gc leaves it, and removes it when nothing of it runs any more.
+#[test]
+fn gc_leaves_what_up_repairs_and_counts_what_it_ends() {
+    let machine = Machine::new();
+    machine.ok(&["cluster", "up"]);
+    let made = machine.descriptor("default");
+    assert!(made.component("kube-scheduler").unwrap().process.kill(Duration::from_secs(5)));
+    let gc = machine.ok(&["cluster", "gc"]);
+    assert!(gc.contains("`default` is left: kube-scheduler (pid "), "{gc}");
+    assert!(gc.contains("`cargo xtask cluster up --name default` repairs it"), "{gc}");
+    assert!(gc.contains("removed no cluster, 0 processes"), "{gc}");
+    assert!(machine.ok(&["cluster", "up"]).contains("repaired"));
+    for component in &machine.descriptor("default").components {
+        assert!(component.process.kill(Duration::from_secs(5)));
+    }
+    let gc = machine.ok(&["cluster", "gc"]);
+    assert!(gc.contains("removing `default`: nothing of it runs any more"), "{gc}");
+    assert!(gc.contains("removed default, 0 processes"), "{gc}");
+    assert!(Fixtures::new(machine.path()).names().is_empty());
+}
+
+/// A build that exits is the cause, and is named within seconds: kwokctl alone would wait for minutes.
+#[test]
+fn a_component_that_exits_at_once_is_named_with_where_it_comes_from() {
+    let machine = Machine::new();
+    let build = machine.path().join("etcd");
+    let script =
+        "#!/bin/sh\ncase \"$1\" in --version) echo 'etcd Version: 3.7.0';; *) echo panic: no disk >&2; exit 7;; esac\n";
+    std::fs::write(&build, script).unwrap();
+    std::fs::set_permissions(&build, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let started = Instant::now();
+    let up = machine.command(&["cluster", "up"]).env("KUBEDYNO_ETCD", &build).output().unwrap();
+    let said = text(&up);
+    assert_eq!(up.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("etcd has exited (exit status: 7); the last line of its log: panic: no disk; it is "),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("{} (KUBEDYNO_ETCD, or an arm of a gate): name a build that runs", build.display())),
+        "{said}"
+    );
+    assert!(!said.contains("once more"), "{said}");
+    assert!(started.elapsed() < Duration::from_secs(60), "took {:?}", started.elapsed());
+    assert!(machine.processes().is_empty() && Fixtures::new(machine.path()).names().is_empty());
 }
 
 fn private_and_on_loopback(descriptor: &Descriptor) {
@@ -153,8 +203,15 @@ fn a_command_that_is_killed_half_way_leaves_nothing_after_gc() {
     let machine = Machine::new();
     let mut up = machine.spawn(&["cluster", "up"]);
     wait_for("a first component", || !machine.processes().is_empty());
+    let list = machine.ok(&["cluster", "list"]);
+    assert!(list.contains(&format!("being made by pid {}", up.id())), "{list}");
     up.kill().unwrap();
     up.wait().unwrap();
+    let list = machine.ok(&["cluster", "list"]);
+    assert!(list.contains("half-made"), "{list}");
+    let status = machine.xtask(&["cluster", "status"]);
+    assert_eq!(status.status.code(), Some(3), "{}", text(&status));
+    assert!(text(&status).contains("`cargo xtask cluster up --name default` makes it anew, "), "{}", text(&status));
     // kwokctl goes on without its parent; gc may meet it at any point, and so may `up`.
     machine.ok(&["cluster", "gc"]);
     wait_for("kwokctl to end", || !commands_with("kwokctl", machine.path()));

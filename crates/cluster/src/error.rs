@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::process::Process;
+
 /// A result with the crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -21,7 +23,7 @@ pub enum Error {
     /// A descriptor that this version does not understand.
     #[error(
         "{} has schema {found}, this kubedyno knows up to {known}: it was written by a newer version; update kubedyno, \
-         or remove the cluster with that version (`cargo xtask cluster down --name {name}`)",
+         or remove the cluster with that version (`cargo xtask cluster down --name {name}`), or with this one and --force",
         path.display()
     )]
     NewerSchema {
@@ -62,6 +64,49 @@ pub enum Error {
         "there is no cluster `{0}`: `cargo xtask cluster up --name {0}` makes one, `cargo xtask cluster list` shows all"
     )]
     NoSuchCluster(String),
+    /// A command died before it had made the cluster, or is about to make it.
+    #[error("cluster `{name}` is {}", half_made(name, provider, *by, *processes))]
+    HalfMade {
+        /// Its name.
+        name: String,
+        /// Its provider.
+        provider: &'static str,
+        /// What runs of it on this machine.
+        processes: usize,
+        /// Who makes it; `None` when nobody does any more.
+        by: Option<Process>,
+    },
+    /// A component ended while its cluster started.
+    #[error(
+        "{component} has exited ({exit}); {}; {}",
+        line.as_ref().map_or_else(|| "its log is empty".to_owned(), |line| format!("the last line of its log: {line}")),
+        fix
+    )]
+    Exited {
+        /// The component.
+        component: String,
+        /// Its exit status.
+        exit: String,
+        /// The last line of its log.
+        line: Option<String>,
+        /// Where its program comes from, and what to do.
+        fix: String,
+        /// Whether its log says that another program has its port.
+        port_taken: bool,
+    },
+    /// A component that is to be started again has lost its port.
+    #[error(
+        "port {port} of {component} is in use by another program: end that one (`ss -tlnp 'sport = :{port}'` names it), or \
+         let `cargo xtask cluster up --name {cluster}` make the cluster anew with other ports"
+    )]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// The component.
+        component: String,
+        /// The cluster.
+        cluster: String,
+    },
     /// No file of that many workers.
     #[error(
         "there is no shape of {workers} workers: there are {}; write {}/1+{workers}.yaml after them, or give --nodes",
@@ -198,6 +243,14 @@ pub enum Error {
         /// Who, since when.
         holder: String,
     },
+    /// A fault would break what somebody measures.
+    #[error("cluster `{name}` is in use by {holder}; wait for it, or break it all the same with --force")]
+    Spoils {
+        /// Its name.
+        name: String,
+        /// Who, since when.
+        holder: String,
+    },
     /// An external program failed.
     #[error("`{command}` failed ({status}): {output}")]
     Command {
@@ -222,6 +275,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the same may succeed the next time: ports are chosen anew, but a program that exits by itself does so again.
+    pub(crate) fn may_pass(&self) -> bool {
+        !matches!(self, Self::Exited { port_taken: false, .. })
+    }
+
     /// Wraps an IO error with what was tried on which path.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
@@ -233,6 +291,22 @@ impl Error {
         let what = what.into();
         move |source| Self::Api { what, source: Box::new(source) }
     }
+}
+
+fn half_made(name: &str, provider: &str, by: Option<Process>, processes: usize) -> String {
+    match by {
+        Some(by) => format!("being made by {by}: wait for it"),
+        None => format!(
+            "half-made: {processes} processes of it run, and its command is dead; `{}` makes it anew, `cargo xtask cluster gc` removes it",
+            up_command(provider, name)
+        ),
+    }
+}
+
+/// The command that makes or repairs a cluster.
+pub(crate) fn up_command(provider: &str, name: &str) -> String {
+    let provider = if provider == "kwok" { String::new() } else { format!(" --provider {provider}") };
+    format!("cargo xtask cluster up{provider} --name {name}")
 }
 
 fn paths(paths: &[PathBuf]) -> String {

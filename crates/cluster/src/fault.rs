@@ -86,11 +86,21 @@ impl Faults {
             process.kill(DIES_WITHIN);
         }
         let others = dead_ones(&descriptor).filter(|name| name != component).collect::<Vec<_>>().join(", ");
-        self.start_what_is_dead(&descriptor, format!("{component} ({process}) was restarted"))?;
+        self.start_what_is_dead(&descriptor, format!("{component} ({process}) was restarted"), say)?;
         if !others.is_empty() {
             say(&format!("{others} had ended: started as well"));
         }
         Ok(self.find(component)?.1)
+    }
+
+    /// Gives every component whose disk is full its room again, and says which.
+    ///
+    /// # Errors
+    /// When one belongs to another user.
+    pub(crate) fn free_disks(&self) -> Result<Vec<String>> {
+        let descriptor = self.fixtures.descriptor(&self.cluster)?;
+        let full = descriptor.components.iter().filter(|component| component.process.disk_is_full());
+        full.map(|component| self.free_disk(&component.name).map(|_| component.name.clone())).collect()
     }
 
     /// Starts every component that is dead, as a kubelet would, and names them. Some end by themselves: a leader that cannot
@@ -103,7 +113,7 @@ impl Faults {
         let descriptor = self.fixtures.descriptor(&self.cluster)?;
         let dead: Vec<String> = dead_ones(&descriptor).collect();
         if !dead.is_empty() {
-            self.start_what_is_dead(&descriptor, format!("{} had ended and was started", dead.join(", ")))?;
+            self.start_what_is_dead(&descriptor, format!("{} had ended and was started", dead.join(", ")), say)?;
         }
         Ok(dead)
     }
@@ -134,13 +144,13 @@ impl Faults {
         self.fixtures.directory(&self.cluster).join(UNPROVEN)
     }
 
-    fn start_what_is_dead(&self, descriptor: &Descriptor, why: String) -> Result<()> {
+    fn start_what_is_dead(&self, descriptor: &Descriptor, why: String, say: &dyn Fn(&str)) -> Result<()> {
         self.unprove()?;
         let shell = Shell::real();
         let directory = self.fixtures.directory(&self.cluster);
         let mut restarted = match kind::made(&directory) {
             true => kind::revived(descriptor, &directory, &shell)?,
-            false => Kwok::without_programs().restart(descriptor, &directory, &shell)?,
+            false => Kwok::without_programs().restart(descriptor, &directory, &shell, say)?,
         };
         restarted.repairs.push(why);
         restarted.write(&self.fixtures.descriptor_path(&self.cluster), &shell)
@@ -203,6 +213,32 @@ fn dead(component: &str, process: Process) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::descriptor::Component;
+    use crate::health::Health;
+
+    #[tokio::test]
+    async fn a_full_disk_shows_until_it_has_room_again() {
+        let state = tempfile::tempdir().unwrap();
+        let fixtures = Fixtures::new(state.path());
+        std::fs::create_dir_all(fixtures.directory("default")).unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut descriptor = Descriptor::new("default", "kwok", String::new());
+        descriptor.components.push(Component {
+            name: "etcd".to_owned(),
+            process: Process::of_pid(child.id() as i32).unwrap(),
+            metrics_url: None,
+            log: PathBuf::new(),
+            args: Vec::new(),
+        });
+        descriptor.write(&fixtures.descriptor_path("default"), &Shell::real()).unwrap();
+        let faults = Faults::of(&fixtures, "default");
+        faults.fill_disk("etcd").unwrap();
+        assert_eq!(Health::of(&descriptor).await.problems(), ["etcd: its disk is full (fault)"]);
+        assert_eq!(faults.free_disks().unwrap(), ["etcd"]);
+        assert!(!descriptor.components[0].process.disk_is_full());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 
     #[test]
     fn a_cluster_is_unproven_from_a_fault_until_it_is_proven() {

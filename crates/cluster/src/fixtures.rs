@@ -1,8 +1,7 @@
-//! The clusters of this machine: up, down, list, status, gc.
+//! The clusters of this machine: up, down, list, status.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -18,7 +17,7 @@ use crate::process::{State, Usage};
 use crate::provider::Provider;
 use crate::removal::remove;
 use crate::shell::Shell;
-use crate::sweep::{Swept, sweep_files};
+use crate::sweep::sweep_fixture;
 
 /// The directory of all fixtures, and the verbs on them.
 #[derive(Clone, Debug)]
@@ -138,7 +137,7 @@ impl Fixtures {
             ensure_nodes(&connect(&descriptor).await?, request.nodes, &request.shape, say).await?;
         }
         if !shell.is_dry() {
-            sweep_files(&directory);
+            sweep_fixture(&directory);
         }
         Ok(up)
     }
@@ -146,25 +145,36 @@ impl Fixtures {
     /// Ends the cluster and removes its files; one of others is forgotten, and nothing of it is touched.
     ///
     /// # Errors
-    /// When somebody holds its lease and `force` is not set, or when there is no such cluster.
+    /// When somebody holds its lease or a newer version made it and `force` is not set, or when there is no such cluster.
     pub fn down(&self, name: &str, force: bool, shell: &Shell) -> Result<Down> {
         check_name(name)?;
         if !self.directory(name).exists() {
             return Err(Error::NoSuchCluster(name.to_owned()));
         }
-        let _making = match self.try_lock(name)? {
+        let making = match self.try_lock(name)? {
             None if !force => {
                 return Err(Error::InUse { name: name.to_owned(), holder: "a command that makes it".to_owned() });
             }
             lock => lock,
         };
-        let _lease = self.alone(name, force, "cluster down")?;
-        if self.descriptor(name).is_ok_and(|descriptor| descriptor.is_existing()) {
-            shell.remove_dir(&self.directory(name))?;
-            return Ok(Down::Forgotten);
+        let lease = self.alone(name, force, "cluster down")?;
+        let down = match self.descriptor(name) {
+            // What a newer version's clusters consist of is not known here.
+            Err(error @ Error::NewerSchema { .. }) if !force => return Err(error),
+            Ok(descriptor) if descriptor.is_existing() => {
+                shell.remove_dir(&self.directory(name))?;
+                Down::Forgotten
+            }
+            _ => {
+                remove(name, &self.directory(name), shell)?;
+                Down::Ended
+            }
+        };
+        drop((making, lease));
+        if !shell.is_dry() {
+            self.forget_locks(name)?;
         }
-        remove(name, &self.directory(name), shell)?;
-        Ok(Down::Ended)
+        Ok(down)
     }
 
     /// What the cluster is and does.
@@ -178,64 +188,26 @@ impl Fixtures {
         Ok(Status { problems, holders: Lease::holders(&self.locks(), name), usage, descriptor })
     }
 
+    /// Whether a fault may be injected into the cluster: nobody uses it, or `force` is set.
+    ///
+    /// # Errors
+    /// When somebody holds its lease, or there is no such cluster.
+    pub fn check_unused(&self, name: &str, force: bool) -> Result<()> {
+        self.descriptor(name)?;
+        match self.alone(name, force, "cluster fault") {
+            Err(Error::InUse { name, holder }) => Err(Error::Spoils { name, holder }),
+            other => other.map(drop),
+        }
+    }
+
     /// The descriptor of a cluster that is there.
     ///
     /// # Errors
     /// When there is none of that name, or its descriptor cannot be read.
     pub fn descriptor(&self, name: &str) -> Result<Descriptor> {
         check_name(name)?;
-        Descriptor::read(&self.descriptor_path(name))?.ok_or_else(|| Error::NoSuchCluster(name.to_owned()))
-    }
-
-    /// Removes what dead commands and trials left: clusters that do not work, labelled objects in those that do, cards
-    /// and temporary files. What is in use is left alone; of a cluster of others nothing goes but this machine's objects.
-    ///
-    /// # Errors
-    /// When something cannot be removed.
-    pub async fn gc(&self, shell: &Shell, say: &dyn Fn(&str)) -> Result<Swept> {
-        let mut swept = Swept::default();
-        if !shell.is_dry() {
-            swept.files += Lease::sweep(&self.locks());
-        }
-        for name in self.names() {
-            let directory = self.directory(&name);
-            let (Some(_making), Ok(_lease)) = (self.try_lock(&name)?, self.alone(&name, false, "cluster gc")) else {
-                say(&format!("`{name}` is in use: left alone"));
-                continue;
-            };
-            if !shell.is_dry() {
-                swept.files += sweep_files(&directory);
-            }
-            let described = Descriptor::read(&self.descriptor_path(&name));
-            let broken = match &described {
-                Ok(Some(descriptor)) => Health::of(descriptor).await.problems(),
-                Ok(None) => vec!["it was never finished".to_owned()],
-                Err(error @ Error::NewerSchema { .. }) => {
-                    say(&format!("`{name}` is left alone: {error}"));
-                    continue;
-                }
-                Err(error) => vec![error.to_string()],
-            };
-            match described {
-                Ok(Some(descriptor)) if descriptor.is_existing() => {
-                    swept.add(self.leave(&descriptor, &broken, shell, say).await?);
-                }
-                Ok(Some(descriptor)) if broken.is_empty() => {
-                    if shell.doing(format!("delete the namespaces and nodes of dead runs in {name}")) {
-                        swept.add(self.sweep(&connect(&descriptor).await?, None, true).await?);
-                    }
-                }
-                _ => {
-                    say(&format!("removing `{name}`: {}", broken.join("; ")));
-                    match remove(&name, &directory, shell) {
-                        Ok(()) => swept.clusters.push(name),
-                        // The others are looked after all the same.
-                        Err(error) => swept.left.push(format!("`{name}` is left: {error}")),
-                    }
-                }
-            }
-        }
-        Ok(swept)
+        let missing = || self.half_made(name).unwrap_or_else(|| Error::NoSuchCluster(name.to_owned()));
+        Descriptor::read(&self.descriptor_path(name))?.ok_or_else(missing)
     }
 
     async fn adopt(
@@ -253,6 +225,16 @@ impl Fixtures {
             return Ok((Up::Adopted, Some(descriptor)));
         }
         if same && let Health::Broken(problems) = &health {
+            // Room again, where a fault took it, may be all that it needs.
+            let freed = if shell.is_dry() { Vec::new() } else { Faults::of(self, &name).free_disks()? };
+            if !freed.is_empty() {
+                say(&format!("cluster `{name}`: {}; given room again", problems.join("; ")));
+                if Health::of(&descriptor).await == Health::Healthy {
+                    return self
+                        .repaired(descriptor, problems, shell)
+                        .map(|descriptor| (Up::Repaired, Some(descriptor)));
+                }
+            }
             say(&format!("cluster `{name}`: {}; starting it again", problems.join("; ")));
             // What died is started again beside whoever uses the cluster. When all run and nobody answers, all have to
             // go, and that may be the work of a row that measures.
@@ -261,14 +243,11 @@ impl Fixtures {
                 true => None,
                 false => self.alone(&name, false, "cluster up")?,
             };
-            match provider.restart(&descriptor, &self.directory(&name), shell) {
-                Ok(mut restarted) if Health::of(&restarted).await == Health::Healthy || shell.is_dry() => {
-                    restarted.repairs.extend(problems.clone());
-                    restarted.write(&self.descriptor_path(&name), shell)?;
-                    if !shell.is_dry() {
-                        Faults::of(self, &name).unprove()?;
-                    }
-                    return Ok((Up::Repaired, Some(restarted)));
+            match provider.restart(&descriptor, &self.directory(&name), shell, say) {
+                Ok(restarted) if Health::of(&restarted).await == Health::Healthy || shell.is_dry() => {
+                    return self
+                        .repaired(restarted, problems, shell)
+                        .map(|descriptor| (Up::Repaired, Some(descriptor)));
                 }
                 Ok(_) => say("it did not recover; making it anew"),
                 Err(error) => say(&format!("it did not start ({error}); making it anew")),
@@ -281,6 +260,16 @@ impl Fixtures {
         let _lease = self.alone(&name, false, "cluster up")?;
         remove(&name, &self.directory(&name), shell)?;
         Ok((Up::Created, self.create(provider, &name, shell, say)?))
+    }
+
+    /// Writes down that the cluster works again, and what was wrong.
+    fn repaired(&self, mut descriptor: Descriptor, problems: &[String], shell: &Shell) -> Result<Descriptor> {
+        descriptor.repairs.extend_from_slice(problems);
+        descriptor.write(&self.descriptor_path(&descriptor.name), shell)?;
+        if !shell.is_dry() {
+            Faults::of(self, &descriptor.name).unprove()?;
+        }
+        Ok(descriptor)
     }
 
     /// Makes the cluster. Ports are chosen by the provider when it starts, so another program can take one in between:
@@ -301,15 +290,17 @@ impl Fixtures {
         if !shell.is_dry() {
             say(&format!("making cluster `{name}`: some seconds"));
         }
-        let descriptor = match provider.create(name, &directory, shell) {
-            Ok(descriptor) => descriptor,
-            Err(first) => {
+        let create = || {
+            provider.create(name, &directory, shell, say).inspect_err(|_| {
+                remove(name, &directory, shell).ok();
+            })
+        };
+        let descriptor = match create() {
+            Err(first) if first.may_pass() => {
                 say(&format!("the first try failed ({first}); trying once more"));
-                remove(name, &directory, shell)?;
-                provider.create(name, &directory, shell).inspect_err(|_| {
-                    remove(name, &directory, shell).ok();
-                })?
+                create()?
             }
+            made => made?,
         };
         match &descriptor {
             Some(descriptor) => descriptor.write(&self.descriptor_path(name), shell)?,
@@ -318,39 +309,12 @@ impl Fixtures {
         Ok(descriptor)
     }
 
-    fn alone(&self, name: &str, force: bool, what: &str) -> Result<Option<Lease>> {
+    /// The cluster's exclusive lease, or with `force` none.
+    pub(crate) fn alone(&self, name: &str, force: bool, what: &str) -> Result<Option<Lease>> {
         match Lease::try_take(&self.locks(), name, Mode::Exclusive, what, None)? {
             Ok(lease) => Ok(Some(lease)),
             Err(_) if force => Ok(None),
             Err(holder) => Err(Error::InUse { name: name.to_owned(), holder }),
-        }
-    }
-
-    /// The lock of whoever makes or repairs a cluster.
-    pub(crate) fn lock(&self, name: &str, say: &dyn Fn(&str)) -> Result<File> {
-        let mut told = false;
-        loop {
-            match self.try_lock(name)? {
-                Some(lock) => return Ok(lock),
-                None if told => std::thread::sleep(Duration::from_millis(100)),
-                None => {
-                    say(&format!("waiting: another command works on `{name}`"));
-                    told = true;
-                }
-            }
-        }
-    }
-
-    /// The same; `None` when somebody has it.
-    fn try_lock(&self, name: &str) -> Result<Option<File>> {
-        let locks = self.locks();
-        Shell::real().make_dir(&locks)?;
-        let path = locks.join(format!("{name}.up"));
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
         }
     }
 }

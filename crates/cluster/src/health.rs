@@ -36,6 +36,9 @@ impl Health {
             .components
             .iter()
             .filter_map(|component| match lasting_state(component.process) {
+                State::Running if component.process.disk_is_full() => {
+                    Some(format!("{}: its disk is full (fault)", component.name))
+                }
                 State::Running => None,
                 State::Paused => Some(format!("{} ({}) is paused", component.name, component.process)),
                 State::Dead => Some(format!("{} ({}) is not running", component.name, component.process)),

@@ -41,14 +41,12 @@ pub struct Kind {
     programs: BTreeMap<String, Program>,
     image: String,
     shape: Shape,
-    say: fn(&str),
 }
 
 impl Kind {
-    /// A provider of clusters of nodes that run `image`, by `programs`, all of [`KIND_PROGRAMS`]. `say` is told what takes
-    /// its time.
-    pub fn new(programs: BTreeMap<String, Program>, image: String, shape: Shape, say: fn(&str)) -> Self {
-        Self { programs, image, shape, say }
+    /// A provider of clusters of nodes that run `image`, by `programs`, all of [`KIND_PROGRAMS`].
+    pub fn new(programs: BTreeMap<String, Program>, image: String, shape: Shape) -> Self {
+        Self { programs, image, shape }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -109,12 +107,12 @@ impl Provider for Kind {
         key(&[self.shape.text(), &self.image], &self.programs)
     }
 
-    fn create(&self, name: &str, directory: &Path, shell: &Shell) -> Result<Option<Descriptor>> {
+    fn create(&self, name: &str, directory: &Path, shell: &Shell, say: &dyn Fn(&str)) -> Result<Option<Descriptor>> {
         let (cluster, config) = (docker_cluster(directory), directory.join(CONFIG));
-        (self.say)(&format!(
-            "making a kind cluster of 1 control plane and {} workers, about a minute",
-            self.shape.workers()
-        ));
+        if !shell.is_dry() {
+            let workers = self.shape.workers();
+            say(&format!("making a kind cluster of 1 control plane and {workers} workers, about a minute"));
+        }
         shell.make_dir(directory)?;
         // First: by this file whoever cleans up knows what it cleans up.
         shell.write(&config, self.shape.text().as_bytes())?;
@@ -128,7 +126,13 @@ impl Provider for Kind {
         if shell.is_dry() { Ok(None) } else { self.describe(name, directory, shell).map(Some) }
     }
 
-    fn restart(&self, descriptor: &Descriptor, directory: &Path, shell: &Shell) -> Result<Descriptor> {
+    fn restart(
+        &self,
+        descriptor: &Descriptor,
+        directory: &Path,
+        shell: &Shell,
+        _say: &dyn Fn(&str),
+    ) -> Result<Descriptor> {
         // When all run and still nobody answers, nobody knows which one hangs.
         let all_run = descriptor.components.iter().all(|component| component.process.state() == State::Running);
         let nodes = self.shape.nodes(&docker_cluster(directory));

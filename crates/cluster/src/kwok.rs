@@ -3,6 +3,8 @@
 //! kwokctl's binary runtime does the provisioning. We write its configuration, take the identity of what it started,
 //! and end by ourselves what it loses sight of.
 
+mod start;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +20,8 @@ use crate::process::{self, Process, State};
 use crate::provider::{Provider, key};
 use crate::settings::{Settings, SettingsUsed};
 use crate::shell::Shell;
+
+use start::Start;
 
 /// The programs that a kwok cluster needs, by their names in `thirdparty`.
 pub const PROGRAMS: [&str; 9] = [
@@ -146,6 +150,12 @@ impl Kwok {
         other.map_or_else(|| self.pinned(name), |program| program.version.clone())
     }
 
+    /// Where programs come from that the user named, by their names.
+    fn own(&self) -> BTreeMap<String, String> {
+        let own = self.programs.values().filter(|program| program.source == thirdparty::Source::Explicit);
+        own.map(|program| (program.name.clone(), origin(&program.name, &program.path))).collect()
+    }
+
     fn describe(&self, name: &str, directory: &Path) -> Result<Descriptor> {
         let components = components(&cluster_dir(name, directory), &self.settings)?;
         let apiserver = components.iter().find(|component| component.name == "kube-apiserver");
@@ -174,7 +184,7 @@ impl Provider for Kwok {
         key(&[&self.config().to_string()], &self.programs)
     }
 
-    fn create(&self, name: &str, directory: &Path, shell: &Shell) -> Result<Option<Descriptor>> {
+    fn create(&self, name: &str, directory: &Path, shell: &Shell, say: &dyn Fn(&str)) -> Result<Option<Descriptor>> {
         let config = directory.join("kwokctl.yaml");
         let text = serde_json::to_vec_pretty(&with_ports(self.config())?).unwrap_or_default();
         shell.make_dir(directory)?;
@@ -192,13 +202,21 @@ impl Provider for Kwok {
             "--wait",
             READY_WITHIN,
         ];
-        kwokctl(&self.path("kwokctl"), &args, directory, shell)?;
+        let cluster = cluster_dir(name, directory);
+        kwokctl(&self.path("kwokctl"), &args, directory, shell, Start::new(&cluster, self.own(), say))?;
         // kwokctl leaves its keys readable by all; the directory above is closed, which is not the same.
-        shell.make_private(&cluster_dir(name, directory).join("pki"))?;
+        shell.make_private(&cluster.join("pki"))?;
         if shell.is_dry() { Ok(None) } else { self.describe(name, directory).map(Some) }
     }
 
-    fn restart(&self, descriptor: &Descriptor, directory: &Path, shell: &Shell) -> Result<Descriptor> {
+    fn restart(
+        &self,
+        descriptor: &Descriptor,
+        directory: &Path,
+        shell: &Shell,
+        say: &dyn Fn(&str),
+    ) -> Result<Descriptor> {
+        let cluster = cluster_dir(&descriptor.name, directory);
         // A paused process holds its port and answers nobody: it has to go before kwokctl can start another. When all
         // run and still nobody answers, nobody knows which one hangs, and all have to go.
         let runs = |component: &&Component| component.process.state() == State::Running;
@@ -208,17 +226,19 @@ impl Provider for Kwok {
                 component.process.kill(Duration::from_secs(5));
             }
             // kwokctl believes this file as long as anything has the pid: a zombie, or a later process.
-            shell.remove_file(&pid_file(&cluster_dir(&descriptor.name, directory), &component.name))?;
+            shell.remove_file(&pid_file(&cluster, &component.name))?;
             // kwokctl would start it again and again for minutes.
             if let Some(port) = component.port().filter(|port| !shell.is_dry() && !becomes_free(*port)) {
-                let name = &component.name;
-                return Err(Error::Failed(format!("port {port} of {name} is in use by another program")));
+                let (component, cluster) = (component.name.clone(), descriptor.name.clone());
+                return Err(Error::PortTaken { port, component, cluster });
             }
         }
         let program = descriptor.programs.iter().find(|program| program.name == "kwokctl");
         let program = program.ok_or_else(|| Error::Failed(format!("{} names no kwokctl", descriptor.name)))?;
         let args = ["start", "cluster", "--name", &descriptor.name, "--wait", READY_WITHIN];
-        kwokctl(&program.path, &args, directory, shell)?;
+        let own = descriptor.programs.iter().filter(|used| used.source == thirdparty::Source::Explicit.to_string());
+        let own = own.map(|used| (used.name.clone(), origin(&used.name, &used.path))).collect();
+        kwokctl(&program.path, &args, directory, shell, Start::new(&cluster, own, say))?;
         if shell.is_dry() {
             return Ok(descriptor.clone());
         }
@@ -226,32 +246,57 @@ impl Provider for Kwok {
             Some(SettingsUsed::Kwok(settings)) => settings,
             _ => &self.settings,
         };
-        let components = components(&cluster_dir(&descriptor.name, directory), settings)?;
+        let components = components(&cluster, settings)?;
         Ok(Descriptor { components, ..descriptor.clone() })
     }
 }
 
-/// Ends every process of a cluster and removes its files.
-pub(crate) fn remove(name: &str, directory: &Path, shell: &Shell) -> Result<()> {
+/// Ends every process of a cluster and removes its files; returns how many processes there were.
+pub(crate) fn remove(name: &str, directory: &Path, shell: &Shell) -> Result<usize> {
     if !shell.doing(format!("kill every process that runs a program below {}", directory.display())) {
-        return shell.remove_dir(directory);
+        return shell.remove_dir(directory).map(|()| 0);
     }
+    let mut ended = 0;
     // A kwokctl that outlived its parent first: it would start what is ended here.
     let workdir = workdir(directory);
     let environment = format!("KWOK_WORKDIR={}", workdir.display());
     for process in process::with_environment(&environment) {
         process.kill(Duration::from_secs(5));
+        ended += 1;
     }
     let cluster = cluster_dir(name, directory);
     // Twice: what was being started during the first look is there at the second.
     for _ in 0..2 {
-        let alive = process::using(&cluster).into_iter().find(|process| !process.kill(Duration::from_secs(5)));
-        if let Some(process) = alive {
-            return Err(Error::Failed(format!("{process} of cluster `{name}` does not end")));
+        for process in process::using(&cluster).into_iter().filter(|process| process.state() != State::Dead) {
+            if !process.kill(Duration::from_secs(5)) {
+                return Err(Error::Failed(format!("{process} of cluster `{name}` does not end")));
+            }
+            ended += 1;
         }
         shell.remove_dir(directory)?;
     }
-    Ok(())
+    Ok(ended)
+}
+
+/// What runs of a cluster, whether or not a descriptor knows it.
+pub(crate) fn processes(name: &str, directory: &Path) -> Vec<Process> {
+    let running = process::using(&cluster_dir(name, directory)).into_iter();
+    running.filter(|process| process.state() != State::Dead).collect()
+}
+
+/// Ends what a dead command was starting in a cluster when it died, its kwokctl first; returns how many processes there were. The
+/// caller holds the cluster's lock, so that no living command has any.
+pub(crate) fn end_strays(descriptor: &Descriptor, directory: &Path) -> usize {
+    let kwokctl = descriptor.programs.iter().find(|program| program.name == "kwokctl");
+    let kwokctl = kwokctl.map(|program| program.path.display().to_string());
+    let environment = format!("KWOK_WORKDIR={}", workdir(directory).display());
+    let starting = process::with_environment(&environment).into_iter();
+    // A shell of the user's own may have the variable too.
+    let starting = starting.filter(|process| process.command_line().first() == kwokctl.as_ref());
+    let ended = starting.filter(|process| process.kill(Duration::from_secs(5))).count();
+    let known = |process: &Process| descriptor.components.iter().any(|component| component.process == *process);
+    let unknown = processes(&descriptor.name, directory).into_iter().filter(|process| !known(process));
+    ended + unknown.filter(|process| process.kill(Duration::from_secs(5))).count()
 }
 
 /// Delays a stage of the simulated objects; the kwok controller reads it when it is started again.
@@ -282,9 +327,26 @@ fn with_ports(mut config: serde_json::Value) -> Result<serde_json::Value> {
     Ok(config)
 }
 
-fn kwokctl(program: &Path, args: &[&str], directory: &Path, shell: &Shell) -> Result<()> {
+fn kwokctl(program: &Path, args: &[&str], directory: &Path, shell: &Shell, mut start: Start<'_>) -> Result<()> {
     let workdir = workdir(directory).display().to_string();
-    shell.run(program, args, &[("KWOK_WORKDIR", &workdir)])
+    let ended = shell.run_while(program, args, &[("KWOK_WORKDIR", &workdir)], || start.look());
+    // It may say that all is well although a component has exited, or only that it waited for too long.
+    if !shell.is_dry() && !matches!(ended, Err(Error::Exited { .. })) {
+        start.ended()?;
+    }
+    ended
+}
+
+/// The program of a component.
+fn program_of(component: &str) -> &str {
+    if component == "kwok-controller" { "kwok" } else { component }
+}
+
+/// A program that the user named, and the variable that names it.
+fn origin(name: &str, path: &Path) -> String {
+    let pin = thirdparty::pins().iter().find(|pin| pin.name == name);
+    let variable = pin.map_or_else(String::new, |pin| format!(" ({}, or an arm of a gate)", pin.variable()));
+    format!("{}{variable}", path.display())
 }
 
 /// What kwokctl has started, as it runs.

@@ -4,13 +4,14 @@
 //! it; the card of a dead holder means nothing.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::lockfile::try_lock;
 use crate::process::{Process, State};
 use crate::shell::Shell;
 
@@ -71,29 +72,15 @@ impl Lease {
         what: &str,
         run_id: Option<&str>,
     ) -> Result<Result<Self, String>> {
+        Shell::real().make_dir(locks)?;
+        let Some(file) = try_lock(&locks.join(format!("{name}.lease")), mode)? else {
+            let holders: Vec<String> = Self::holders(locks, name).iter().map(Holder::to_string).collect();
+            let holders = if holders.is_empty() { "an unnamed process".to_owned() } else { holders.join(", ") };
+            return Ok(Err(holders));
+        };
+        // Behind the lock: whoever removes the cards of a cluster that is gone has it.
         let cards = locks.join(format!("{name}.holders"));
         Shell::real().make_dir(&cards)?;
-        let path = locks.join(format!("{name}.lease"));
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(Error::io("open", &path))?;
-        let locked = match mode {
-            Mode::Shared => file.try_lock_shared(),
-            Mode::Exclusive => file.try_lock(),
-        };
-        match locked {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holders: Vec<String> = Self::holders(locks, name).iter().map(Holder::to_string).collect();
-                let holders = if holders.is_empty() { "an unnamed process".to_owned() } else { holders.join(", ") };
-                return Ok(Err(holders));
-            }
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
-        }
         let holder = Holder {
             process: Process::this(),
             what: what.to_owned(),

@@ -1,10 +1,12 @@
 //! The identity, state and cost of a process that outlives the command that started it.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use procfs::ProcResult;
-use procfs::process::Process as ProcEntry;
+use procfs::process::{LimitValue, Process as ProcEntry};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +69,18 @@ impl Process {
         let ticks = procfs::ticks_per_second() as f64;
         let rss_bytes = stat.rss * procfs::page_size();
         Some(Usage { cpu_s: (stat.utime + stat.stime) as f64 / ticks, rss_bytes })
+    }
+
+    /// How it exited, as long as its parent has not asked for that.
+    pub(crate) fn exit(&self) -> Option<ExitStatus> {
+        let stat = self.stat().ok().filter(|stat| matches!(stat.state, 'Z' | 'X'))?;
+        stat.exit_code.map(ExitStatus::from_raw)
+    }
+
+    /// Whether it runs and no file of it may grow: what the fault of a full disk sets, and nobody else does.
+    pub(crate) fn disk_is_full(&self) -> bool {
+        let limits = self.stat().ok().and_then(|_| ProcEntry::new(self.pid).ok()?.limits().ok());
+        limits.is_some_and(|limits| matches!(limits.max_file_size.soft_limit, LimitValue::Value(0)))
     }
 
     /// Its command line, arguments separated; empty when it is gone.
@@ -160,6 +174,7 @@ mod tests {
         assert_eq!(impostor.state(), State::Dead, "a later process with the same pid is another one");
         assert!(!impostor.signal(Signal::KILL));
         assert!(process.kill(Duration::from_secs(5)), "a zombie counts as dead");
+        assert_eq!(process.exit().and_then(|exit| exit.signal()), Some(9), "and says how it ended");
         child.wait().unwrap();
         assert_eq!(process.usage(), None);
     }

@@ -18,18 +18,24 @@ pub trait Provider {
     /// Hash of everything that makes a cluster of this provider what it is.
     fn key(&self) -> String;
 
-    /// Makes the cluster `name` with its files in `directory`, and waits until it serves. In a dry shell there is no
+    /// Makes the cluster `name` with its files in `directory`, and waits until it serves; `say` is told what takes its time. In a dry shell there is no
     /// cluster to describe.
     ///
     /// # Errors
     /// When a program fails; what was made so far is removed by [`crate::remove`].
-    fn create(&self, name: &str, directory: &Path, shell: &Shell) -> Result<Option<Descriptor>>;
+    fn create(&self, name: &str, directory: &Path, shell: &Shell, say: &dyn Fn(&str)) -> Result<Option<Descriptor>>;
 
     /// Starts again what is dead in a cluster that was healthy before.
     ///
     /// # Errors
     /// When it cannot be started; the caller makes the cluster anew.
-    fn restart(&self, descriptor: &Descriptor, directory: &Path, shell: &Shell) -> Result<Descriptor>;
+    fn restart(
+        &self,
+        descriptor: &Descriptor,
+        directory: &Path,
+        shell: &Shell,
+        say: &dyn Fn(&str),
+    ) -> Result<Descriptor>;
 }
 
 /// A key of what a cluster is configured with and of the programs that it runs.

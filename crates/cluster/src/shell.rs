@@ -1,13 +1,17 @@
 //! Everything that changes the machine: run for real, or written down as a transcript.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
+
+/// How often it is looked at a program that runs.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Does what it is told, or says what it would do.
 #[derive(Debug)]
@@ -56,6 +60,50 @@ impl Shell {
     /// When it cannot start or exits non-zero; the error holds the last lines that it printed.
     pub fn run(&self, program: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
         self.printed(program, args, env).map(drop)
+    }
+
+    /// Runs a program to its end, or until `look`, which is called while it runs, finds that it has no use: then it is killed.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and what `look` says.
+    pub(crate) fn run_while(
+        &self,
+        program: &Path,
+        args: &[&str],
+        env: &[(&str, &str)],
+        mut look: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let line = command_line(program, args, env);
+        if !self.doing(&line) {
+            return Ok(());
+        }
+        let failed = |status: String, output: String| Error::Command { command: line.clone(), status, output };
+        let not_started = |error: std::io::Error| failed("did not start".to_owned(), error.to_string());
+        // A file and not a pipe: what the program leaves running may hold it open.
+        let mut said = tempfile::tempfile().map_err(not_started)?;
+        let both = said.try_clone().and_then(|out| Ok((out, said.try_clone()?)));
+        let (out, err) = both.map_err(not_started)?;
+        let mut command = Command::new(program);
+        command.args(args).envs(env.iter().copied()).stdin(Stdio::null()).stdout(out).stderr(err);
+        let mut child = command.spawn().map_err(not_started)?;
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(not_started)? {
+                break status;
+            }
+            if let Err(useless) = look() {
+                // It may have ended by itself meanwhile.
+                child.kill().ok();
+                child.wait().ok();
+                return Err(useless);
+            }
+            std::thread::sleep(LOOK);
+        };
+        if status.success() {
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        said.rewind().and_then(|()| said.read_to_end(&mut text)).ok();
+        Err(failed(status.to_string(), last_lines(&String::from_utf8_lossy(&text), 5)))
     }
 
     /// Runs a program for what it prints; in a dry shell that is nothing.
@@ -206,5 +254,16 @@ mod tests {
         let error = Shell::real().run(Path::new("/bin/sh"), &["-c", "echo why >&2; exit 3"], &[]).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("why") && text.contains("exit status: 3"), "{text}");
+        let error = Shell::real().run_while(Path::new("/bin/sh"), &["-c", "echo why >&2; exit 3"], &[], || Ok(()));
+        assert_eq!(error.unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn a_command_of_no_more_use_is_ended() {
+        let started = std::time::Instant::now();
+        let useless = || Err(Error::Failed("no use".to_owned()));
+        let error = Shell::real().run_while(Path::new("/bin/sleep"), &["600"], &[], useless).unwrap_err();
+        assert_eq!(error.to_string(), "no use");
+        assert!(started.elapsed() < Duration::from_secs(60));
     }
 }

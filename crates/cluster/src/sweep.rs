@@ -1,6 +1,6 @@
 //! What dead runs left behind: objects in a cluster, clusters without a descriptor, cards and temporary files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::error::{Error, Result};
 use crate::extensions::remove_extensions;
 use crate::hasten::hasten;
+use crate::process::{Process, State};
 
 /// Label of everything that a trial makes: the run that it belongs to.
 pub const RUN_LABEL: &str = "kubedyno.io/run-id";
@@ -33,18 +34,21 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long namespaces and nodes may take to go.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// What the kubeconfig of a fault of the network is called; its command's pid follows.
+const FAULT_KUBECONFIG: &str = "kubeconfig.fault-";
+
 /// What was removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Swept {
-    /// Clusters that nothing described, or that could not be made to work.
+    /// Clusters that were half-made, or of which nothing runs any more.
     pub clusters: Vec<String>,
-    /// Processes of runs whose command is gone.
+    /// Processes that were ended: of those clusters, of dead runs and of dead commands.
     pub processes: usize,
     /// Namespaces.
     pub namespaces: usize,
     /// Simulated nodes.
     pub nodes: usize,
-    /// Temporary and half-written files, and cards of dead holders.
+    /// Temporary and half-written files, cards of dead holders, and locks of clusters that are gone.
     pub files: usize,
     /// What could not be removed, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -160,6 +164,23 @@ async fn empty(client: &Client, namespace: &str) -> Result<()> {
     gone.buffer_unordered(AT_ONCE).try_collect().await
 }
 
+/// The kubeconfig of this process's way to the apiserver of the cluster in `directory`.
+pub fn fault_kubeconfig(directory: &Path) -> PathBuf {
+    directory.join(format!("{FAULT_KUBECONFIG}{}", std::process::id()))
+}
+
+/// Removes what killed commands left directly in a cluster's directory: temporary files, and kubeconfigs that lead nowhere.
+pub(crate) fn sweep_fixture(directory: &Path) -> usize {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let leads_nowhere = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix(FAULT_KUBECONFIG).and_then(|pid| pid.parse().ok());
+        pid.is_some_and(|pid| Process::of_pid(pid).is_none_or(|process| process.state() == State::Dead))
+    };
+    let left = entries.filter(leads_nowhere).filter(|entry| std::fs::remove_file(entry.path()).is_ok()).count();
+    left + sweep_files(directory)
+}
+
 /// Removes temporary files directly in `directory` that nobody has touched for a minute; returns how many there were.
 pub fn sweep_files(directory: &Path) -> usize {
     let old = |entry: &std::fs::DirEntry| {
@@ -176,6 +197,20 @@ pub fn sweep_files(directory: &Path) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kubeconfig_of_a_fault_goes_with_its_command() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = fault_kubeconfig(directory.path());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = directory.path().join(format!("{FAULT_KUBECONFIG}{}", child.id()));
+        for path in [&own, &dead, &directory.path().join("kubeconfig")] {
+            std::fs::write(path, "").unwrap();
+        }
+        child.wait().unwrap();
+        assert_eq!(sweep_fixture(directory.path()), 1);
+        assert!(own.exists() && !dead.exists());
+    }
 
     #[test]
     fn what_is_swept_is_of_this_owner_and_of_no_living_run() {

@@ -51,7 +51,7 @@ pub(crate) enum ClusterVerb {
         /// The cluster's name.
         #[arg(long, default_value = "default")]
         name: String,
-        /// Even while a test holds its lease.
+        /// Even while a test holds its lease, or though a newer version made it.
         #[arg(long)]
         force: bool,
         /// Print the transcript and do nothing.
@@ -89,6 +89,10 @@ pub(crate) enum ClusterVerb {
         json: bool,
     },
     /// Remove what dead commands and tests left behind; clusters of others are forgotten, not ended.
+    #[command(after_help = "\
+It removes clusters that were half-made or of which nothing runs any more (after a reboot), what dead runs left running\n\
+and in clusters, their temporary files, half-built programs, and locks of clusters that are gone. A cluster of which\n\
+some component died is left: `cargo xtask cluster up` repairs it in seconds, `cargo xtask cluster down` ends it.")]
     Gc {
         /// Print the transcript and do nothing.
         #[arg(long)]
@@ -106,6 +110,9 @@ pub(crate) enum ClusterVerb {
         /// The cluster's name.
         #[arg(long, default_value = "default", global = true)]
         name: String,
+        /// Even while a test holds its lease.
+        #[arg(long, global = true)]
+        force: bool,
         #[command(subcommand)]
         fault: FaultVerb,
     },
@@ -156,7 +163,8 @@ pub(crate) enum FaultVerb {
         /// The component.
         component: String,
     },
-    /// Let no file of a component grow, as on a full disk. etcd ends by that; `restart` starts it with room again.
+    /// Let no file of a component grow, as on a full disk, until `up` gives it room again. etcd may end by that; `restart`
+    /// starts it with room again.
     FillDisk {
         /// The component.
         component: String,

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::Child;
 
-use cluster::{Process, State};
+use cluster::{Fixtures, Lease, Mode, Process, State};
 use rustix::process::Signal;
 
 use crate::machine::{Machine, text, wait_for};
@@ -28,6 +28,29 @@ fn a_component_stands_still_until_the_command_ends_and_a_killed_one_until_it_is_
     machine.ok(&["cluster", "fault", "restart", "kube-scheduler"]);
     assert_eq!(state("kube-scheduler"), State::Running);
     assert!(machine.ok(&["cluster", "status"]).contains("healthy"));
+}
+
+#[test]
+fn a_full_disk_shows_until_up_gives_room_again_and_what_is_measured_is_not_broken() {
+    let machine = Machine::new();
+    machine.ok(&["cluster", "up"]);
+    let locks = Fixtures::new(machine.path()).locks();
+    let lease = Lease::try_take(&locks, "default", Mode::Exclusive, "a_row", Some("run-1")).unwrap().unwrap();
+    let refused = machine.xtask(&["cluster", "fault", "fill-disk", "kube-scheduler"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused));
+    let said = text(&refused);
+    assert!(said.contains("is in use by a_row (pid ") && said.contains("break it all the same with --force"), "{said}");
+    // A component that writes nothing: etcd ends by it, sooner or later.
+    machine.ok(&["cluster", "fault", "fill-disk", "kube-scheduler", "--force"]);
+    drop(lease);
+    let status = machine.xtask(&["cluster", "status"]);
+    assert_eq!(status.status.code(), Some(3), "{}", text(&status));
+    assert!(text(&status).contains("kube-scheduler: its disk is full (fault)"), "{}", text(&status));
+    let before = machine.descriptor("default").component("kube-scheduler").unwrap().process;
+    assert!(machine.ok(&["cluster", "up"]).contains("repaired"));
+    assert!(machine.ok(&["cluster", "status"]).contains("healthy"));
+    let now = machine.descriptor("default").component("kube-scheduler").unwrap().process;
+    assert_eq!(before, now, "room is given without a restart");
 }
 
 #[test]

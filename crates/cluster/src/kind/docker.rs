@@ -35,8 +35,9 @@ pub(crate) fn made(directory: &Path) -> bool {
     directory.join(CONFIG).exists()
 }
 
-/// Ends everything of the cluster in `directory` and removes its files. No kind is needed for it.
-pub(crate) fn remove(directory: &Path, shell: &Shell) -> Result<()> {
+/// Ends everything of the cluster in `directory` and removes its files; returns how many processes of this machine there were.
+/// No kind is needed for it.
+pub(crate) fn remove(directory: &Path, shell: &Shell) -> Result<usize> {
     let cluster = docker_cluster(directory);
     let variable = format!("{NETWORK}={cluster}");
     let mut outlived = Vec::new();
@@ -55,7 +56,8 @@ pub(crate) fn remove(directory: &Path, shell: &Shell) -> Result<()> {
         std::thread::sleep(Duration::from_secs(1));
         remove_containers(&cluster, shell)?;
     }
-    shell.remove_dir(directory)
+    shell.remove_dir(directory)?;
+    Ok(outlived.len())
 }
 
 /// Removes the containers of a cluster with their volumes, and its network.
