@@ -9,8 +9,8 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use measure::StallRule;
 use origin::Origin;
+use pulls::histograms::Scrape;
 
-use crate::histograms::Scrape;
 use crate::pace::paced;
 use crate::parameters::PullTest;
 use crate::pods::{DELETE, GONE, INTENDED, OBSERVED, PodSink, READY, RUNNING, Round, SCHEDULED, STAGES, deployment};

@@ -1,15 +1,11 @@
 //! The driver of document 001: Deployments created at a fixed rate, each pod pulling an image, and every pull accounted
 //! for: its stages, its bytes by node, and how fast pods came up.
 
-pub mod containerd;
 mod drive;
-pub mod events;
-pub mod histograms;
 mod pace;
 pub mod parameters;
 pub mod perfdata;
 mod pods;
-pub mod pulls;
 mod report;
 mod rig;
 mod row;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pulls::histograms::Delta;
 use serde::{Deserialize, Serialize};
 
-use crate::histograms::Delta;
 use crate::startup::{Startup, TRANSITIONS};
 
 /// What ClusterLoader2 calls the test of the document.

@@ -5,22 +5,17 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use harness::{Account, Error, Result, Trial};
-use images::{Ending, Entry, Kind};
+use images::{Entry, Kind};
 use measure::Seen;
 use measure::stats::millis;
+use pulls::histograms::{Delta, FAMILIES, Family, Scrape};
+use pulls::{Held, Pull, Pulled, await_pulled, failures, micros, requests_csv};
 
-use crate::events::{Pulled, pulled};
-use crate::histograms::{Delta, FAMILIES, Family, Scrape};
 use crate::parameters::PullTest;
 use crate::perfdata::{self, nearest_rank};
 use crate::pods::{INTENDED, RUNNING, Round};
-use crate::pulls::{self, Pull};
-use crate::rig::{Rig, micros};
+use crate::rig::Rig;
 use crate::startup::startups;
-
-/// How long the last events may take to arrive.
-const EVENTS_WITHIN: Duration = Duration::from_secs(5);
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Reports one round after the other.
 pub(crate) struct Report<'a> {
@@ -28,8 +23,8 @@ pub(crate) struct Report<'a> {
     row: &'a PullTest,
     /// When the trial's clock was 0.
     clock_origin: SystemTime,
-    /// Digests of the image that the workers held when the round began, and their bytes.
-    held: (usize, u64),
+    /// What the workers held of the image when the round began.
+    held: Held,
 }
 
 impl<'a> Report<'a> {
@@ -51,7 +46,7 @@ impl<'a> Report<'a> {
         let events = self.events(trial, round).await?;
         let (pulls, registry) = self.rig.pulls(events, since).await?;
         let prefix = phase.replace('-', "_");
-        let mut figures = BTreeMap::from([("image_digests_held_before", self.held.0 as f64)]);
+        let mut figures = BTreeMap::from([("image_digests_held_before", self.held.digests() as f64)]);
         figures.extend(self.counts(&pulls));
         figures.extend(self.bytes(&registry.entries)?);
         // Figures of some of the pulls are no figures of the row.
@@ -96,15 +91,7 @@ impl<'a> Report<'a> {
         let apps: BTreeSet<&str> = round.apps().map(|(app, _)| app).collect();
         // The name of a pod is its Deployment's, with the ends of its ReplicaSet's and of its own.
         let ours = |pulled: &Pulled| pulled.pod.rsplitn(3, '-').nth(2).is_some_and(|app| apps.contains(app));
-        let until = tokio::time::Instant::now() + EVENTS_WITHIN;
-        loop {
-            let mut events = pulled(trial.client(), trial.namespace()).await?;
-            events.retain(&ours);
-            if events.len() >= self.row.pods() as usize || tokio::time::Instant::now() > until {
-                return Ok(events);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+        await_pulled(trial.client(), trial.namespace(), self.row.pods() as usize, ours).await
     }
 
     /// Every pod pulls: the policy is Always.
@@ -129,15 +116,14 @@ impl<'a> Report<'a> {
     fn bytes(&mut self, entries: &[Entry]) -> Result<Vec<(&'static str, f64)>> {
         let sent: u64 = entries.iter().map(|entry| entry.sent_bytes).sum();
         let held = self.rig.held()?;
-        let got = held.1.saturating_sub(self.held.1);
+        let got = held.bytes().saturating_sub(self.held.bytes());
         self.held = held;
-        let failed = |entry: &&Entry| entry.status >= 400 || entry.fault.is_some() || entry.ending == Ending::BrokenOff;
         Ok(vec![
             ("registry_bytes", sent as f64),
             ("node_bytes", got as f64),
             ("bytes_astray", sent.abs_diff(got) as f64),
             ("registry_requests", entries.len() as f64),
-            ("registry_failures", entries.iter().filter(failed).count() as f64),
+            ("registry_failures", failures(entries) as f64),
         ])
     }
 
@@ -249,22 +235,6 @@ fn quantiles_csv(pulls: &[Pull]) -> String {
         times.sort_unstable_by(f64::total_cmp);
         let perc = |p| nearest_rank(&times, p).map_or(String::new(), |time| format!("{time:.0}"));
         let _ = writeln!(csv, "{node},{},{},{},{}", times.len(), perc(50), perc(90), perc(99));
-    }
-    csv
-}
-
-/// The registry's account, a row a request.
-fn requests_csv(entries: &[Entry]) -> String {
-    let mut csv = String::from("came_s,ended_s,client,method,path,range,status,sent_bytes,ending,fault\n");
-    for entry in entries {
-        let ending = if entry.ending == Ending::Complete { "complete" } else { "broken-off" };
-        let (range, fault) = (entry.range.as_deref().unwrap_or(""), entry.fault.as_deref().unwrap_or(""));
-        let (came_s, ended_s) = (entry.came_us as f64 / 1e6, entry.ended_us as f64 / 1e6);
-        let _ = writeln!(
-            csv,
-            "{came_s:.6},{ended_s:.6},{},{},{},{range},{},{},{ending},{fault}",
-            entry.client, entry.method, entry.path, entry.status, entry.sent_bytes
-        );
     }
     csv
 }

@@ -1,18 +1,14 @@
 //! What a row is run on: the registry beside the cluster, the image in it, and the workers that will pull it.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
 use cluster::KindNode;
 use harness::{Error, Result, Trial, fixture};
 use images::Image;
 use origin::Origin;
+use pulls::{Account, Held, Pull, Pulled, broken};
 
-use crate::containerd::spans;
-use crate::events::Pulled;
 use crate::parameters::PullTest;
-use crate::pulls::{Account, NodeAccount, Pull, join};
 use crate::row::FIXTURE;
 
 /// What a pod of the document runs, with the libraries that it needs.
@@ -58,39 +54,14 @@ impl Rig {
     /// Every pull since a moment that some kubelet has told of, with the registry's account of that time.
     pub(crate) async fn pulls(&self, events: Vec<Pulled>, since: SystemTime) -> Result<(Vec<Pull>, Account)> {
         let entries = self.origin.account().await.map_err(broken)?;
-        let account = Account { entries, origin_us: micros(self.origin.proxy().ledger.origin) };
-        let mut nodes = BTreeMap::<IpAddr, NodeAccount>::new();
-        for worker in &self.workers {
-            let events = events.iter().filter(|event| event.node == worker.name).cloned().collect();
-            nodes.insert(worker.address, NodeAccount { events, spans: spans(worker, &self.image(), since)? });
-        }
-        Ok((join(&nodes, &account), account))
+        let account = Account::new(&self.origin.proxy().ledger, entries);
+        Ok((pulls::of_nodes(&self.workers, &self.image(), &events, since, &account)?, account))
     }
 
-    /// Digests of the image that the workers hold now, and their bytes, each digest once on each.
-    pub(crate) fn held(&self) -> Result<(usize, u64)> {
-        let (mut digests, mut bytes) = (0, 0);
-        for worker in &self.workers {
-            let held = origin::held_by(worker, &self.image).map_err(broken)?;
-            digests += held.len();
-            let size = |digest: &String| {
-                let mut blobs = self.image.blobs().chain([&self.image.manifest]);
-                blobs.find(|blob| blob.digest().to_string() == *digest).map_or(0, |blob| blob.size())
-            };
-            bytes += held.iter().map(size).sum::<u64>();
-        }
-        Ok((digests, bytes))
+    /// What the workers hold of the image now.
+    pub(crate) fn held(&self) -> Result<Held> {
+        Held::of(&self.workers, &self.image)
     }
-}
-
-/// The registry or a node did not do what a trial cannot do without.
-fn broken(error: origin::Error) -> Error {
-    Error::Environment(error.to_string())
-}
-
-/// Microseconds since 1970.
-pub(crate) fn micros(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros() as u64
 }
 
 /// The moment at which a trial's clock was 0.

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
 mod disturbed;
-mod means;
 
 use harness::run;
 use image_pull_suite::{drive, pull_row};

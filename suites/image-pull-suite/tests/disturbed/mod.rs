@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::KindNode;
+use disturb::{Again, Kubelets, faults, kubectl, missed, prune, when};
 use harness::{Injection, judged};
 use image_pull_suite::{Disturb, disturbed_row, drive};
 use images::{Fault, Kind, Rule};
 use measure::Verdict;
 use origin::Origin;
 use record::Trial;
-
-use crate::means::{Again, Kubelets, faults, kubectl, prune, when};
 
 /// Runs the row with a disturbance from the start, and returns what was judged.
 async fn disturbed(test: &'static str, disturb: Option<Disturb>) -> Trial {
@@ -31,11 +30,6 @@ async fn of_row(row: &str, test: &str, disturb: Option<Disturb>, injection: Opti
         drive(trial, &pull, disturb).await
     });
     Box::pin(record).await.unwrap()
-}
-
-/// Whether a budget of this metric was missed.
-fn missed(record: &Trial, metric: &str) -> bool {
-    record.budgets.iter().any(|budget| budget.metric == metric && budget.verdict == Verdict::Fail)
 }
 
 /// The control: what follows is the work of the disturbance, not of the row.

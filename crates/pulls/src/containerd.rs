@@ -29,7 +29,7 @@ pub fn spans(node: &KindNode, image: &str, since: SystemTime) -> Result<Vec<Span
 }
 
 /// Reads them from a log: `time="…" level=info msg="Pulled image \"X\" with image id … in 1.2s"`.
-pub fn of_log(log: &str, image: &str) -> Vec<Span> {
+fn of_log(log: &str, image: &str) -> Vec<Span> {
     let head = format!("msg=\"Pulled image \\\"{image}\\\" with image id ");
     let span = |line: &str| {
         let time = line.strip_prefix("time=\"")?.split('"').next()?;

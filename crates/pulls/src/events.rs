@@ -8,6 +8,10 @@ use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
+/// How long the last events may take to arrive.
+const EVENTS_WITHIN: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(200);
+
 /// A pull as a kubelet tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulled {
@@ -37,6 +41,27 @@ pub async fn pulled(client: &Client, namespace: &str) -> Result<Vec<Pulled>> {
     Ok(events.iter().filter_map(of_event).collect())
 }
 
+/// The pulls of the pods that `ours` selects, once there are `expected` of them, or no more come.
+///
+/// # Errors
+/// When events cannot be listed.
+pub async fn await_pulled(
+    client: &Client,
+    namespace: &str,
+    expected: usize,
+    ours: impl Fn(&Pulled) -> bool,
+) -> Result<Vec<Pulled>> {
+    let until = tokio::time::Instant::now() + EVENTS_WITHIN;
+    loop {
+        let mut events = pulled(client, namespace).await?;
+        events.retain(&ours);
+        if events.len() >= expected || tokio::time::Instant::now() > until {
+            return Ok(events);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 fn of_event(event: &Event) -> Option<Pulled> {
     let node = event.source.as_ref().and_then(|source| source.host.clone()).unwrap_or_default();
     let pod = event.involved_object.name.clone().unwrap_or_default();
@@ -51,7 +76,7 @@ fn told_ns(name: &str) -> Option<u64> {
 
 /// Reads `Successfully pulled image "X" in 226ms (227ms including waiting). Image size: 2688156 bytes.`, and what older
 /// kubelets leave out of it. That an image was there already is no pull.
-pub fn of_message(message: &str) -> Option<Pulled> {
+fn of_message(message: &str) -> Option<Pulled> {
     let (_, rest) = message.strip_prefix("Successfully pulled image ")?.rsplit_once("\" in ")?;
     let pull = duration(rest.split([' ', '(']).next()?)?;
     let with_waiting = rest.split_once('(').and_then(|(_, rest)| duration(rest.split(' ').next()?));

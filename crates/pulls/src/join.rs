@@ -13,12 +13,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use images::{Entry, Kind};
+use cluster::KindNode;
+use harness::Result;
+use images::{Entry, Kind, Ledger};
 
-use crate::containerd::Span;
+use crate::containerd::{Span, spans};
 use crate::events::Pulled;
+use crate::micros;
 
 /// A pull.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +67,27 @@ pub struct Account {
     pub origin_us: u64,
 }
 
+impl Account {
+    /// Entries that were taken out of a ledger.
+    pub fn new(ledger: &Ledger, entries: Vec<Entry>) -> Self {
+        Self { entries, origin_us: micros(ledger.origin) }
+    }
+
+    /// The requests of both, with the stamps of this one: of a registry and of a mirror before it.
+    #[must_use]
+    pub fn beside(mut self, other: Self) -> Self {
+        let shift = other.origin_us as i64 - self.origin_us as i64;
+        let shifted = |us: u64| us.saturating_add_signed(shift);
+        self.entries.extend(other.entries.into_iter().map(|entry| Entry {
+            came_us: shifted(entry.came_us),
+            answered_us: entry.answered_us.map(shifted),
+            ended_us: shifted(entry.ended_us),
+            ..entry
+        }));
+        self
+    }
+}
+
 impl Pull {
     /// The wait for other pulls on the node.
     pub fn queue_wait(&self) -> Option<Duration> {
@@ -78,6 +102,26 @@ impl Pull {
         let sum = (resolve_us + fetch_us + unpack_us) as f64 / 1e6;
         (kubelet > 0.0).then(|| (sum - kubelet).abs() / kubelet)
     }
+}
+
+/// The pulls of an image on these nodes since a moment: what kubelets told of them, joined with containerds' logs and the
+/// registry's account.
+///
+/// # Errors
+/// When a node does not run.
+pub fn of_nodes(
+    nodes: &[KindNode],
+    image: &str,
+    events: &[Pulled],
+    since: SystemTime,
+    account: &Account,
+) -> Result<Vec<Pull>> {
+    let mut accounts = BTreeMap::new();
+    for node in nodes {
+        let events = events.iter().filter(|event| event.node == node.name).cloned().collect();
+        accounts.insert(node.address, NodeAccount { events, spans: spans(node, image, since)? });
+    }
+    Ok(join(&accounts, account))
 }
 
 /// Joins what is known of each node with the registry's account. Pulls of a node come one after the other, a setting of their
@@ -212,6 +256,15 @@ mod tests {
         assert_eq!(pulls[1].event.pod, "second");
         assert_eq!((pulls[1].stages, pulls[1].bytes, pulls[1].requests), (None, 0, 1));
         assert_eq!(pulls[1].queue_wait(), Some(Duration::from_millis(950)));
+    }
+
+    #[test]
+    fn accounts_of_two_clocks_are_one_by_the_first_ones() {
+        let at =
+            |origin_us, came_us| Account { entries: vec![entry(NODE, "/v2/", came_us, came_us + 5, 0)], origin_us };
+        let both = at(1_000, 10).beside(at(1_200, 20)).beside(at(400, 900));
+        let stamps: Vec<_> = both.entries.iter().map(|entry| (entry.came_us, entry.ended_us)).collect();
+        assert_eq!(stamps, [(10, 15), (220, 225), (300, 305)]);
     }
 
     #[test]
