@@ -1,6 +1,6 @@
 //! Arms inside a trial: the same row run in several variants that take turns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use measure::arms::Schedule;
 use measure::gate::Rule;
@@ -28,8 +28,9 @@ pub struct Arms {
 }
 
 /// Runs a row once for every run of its arms, interleaved, each from the same proven state, and judges what they say of
-/// each other. The order is another one in every run, and its seed is recorded. The record of each run lies in `arms/<arm>/<repeat>/` of the run; that of the row has, for each metric,
-/// the median of each arm as `<arm>_<metric>` and the ratio to the first as `<arm>_to_<first>_<metric>`, which budgets bind.
+/// each other. The order is another one in every run, and its seed is recorded. The record of each run lies in
+/// `arms/<arm>/<repeat>/` of the run; that of the row has, for each metric, the median of each arm as `<arm>_<metric>` and the
+/// ratio to the first as `<arm>_to_<first>_<metric>`, which budgets bind, with the ends of its interval as `…_low` and `…_high`.
 ///
 /// # Errors
 /// When there is no fixture or no order of the arms, or results cannot be written.
@@ -109,9 +110,11 @@ fn metrics(names: &[&str], runs: &BTreeMap<String, Vec<record::Trial>>) -> BTree
         of_arm.iter().map(|record| record.metrics.get(metric).copied()).collect::<Option<Vec<f64>>>()
     };
     let (first, others) = names.split_first().unwrap_or((&"", &[]));
-    let known = runs.get(*first).and_then(|runs| runs.first()).map(|record| record.metrics.keys());
+    // Some arms have figures that others lack: how long a mirror took to be ready.
+    let known: BTreeSet<&String> =
+        runs.values().filter_map(|runs| runs.first()).flat_map(|record| record.metrics.keys()).collect();
     let mut metrics = BTreeMap::new();
-    for metric in known.into_iter().flatten() {
+    for metric in known {
         for arm in names {
             let median = median(samples(arm, metric).unwrap_or_default());
             metrics.extend(median.map(|median| (format!("{arm}_{metric}"), median)));
@@ -120,8 +123,11 @@ fn metrics(names: &[&str], runs: &BTreeMap<String, Vec<record::Trial>>) -> BTree
             let (Some(base), Some(head)) = (samples(first, metric), samples(arm, metric)) else { continue };
             let Ok(ratios) = LogRatios::of(&base, &head) else { continue };
             let rule = Rule::default();
-            let ratio = ratios.estimate(rule.alpha, rule.confidence).ratio;
-            metrics.insert(format!("{arm}_to_{first}_{metric}"), ratio);
+            let estimate = ratios.estimate(rule.alpha, rule.confidence);
+            let name = format!("{arm}_to_{first}_{metric}");
+            metrics.insert(format!("{name}_low"), estimate.interval.low);
+            metrics.insert(format!("{name}_high"), estimate.interval.high);
+            metrics.insert(name, estimate.ratio);
         }
     }
     metrics

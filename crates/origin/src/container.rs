@@ -14,8 +14,8 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
 const PART: (&str, &str) = ("kubedyno.io/part", "origin");
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Starts the registry on a network, whose name is that of its cluster.
-pub(crate) async fn start(network: &str) -> Result<ContainerAsync<GenericImage>> {
+/// Starts the registry's program on a network, whose name is that of its cluster, with these settings beside those of its image.
+pub(crate) async fn start(network: &str, settings: &[(&str, &str)]) -> Result<ContainerAsync<GenericImage>> {
     let image = std::env::var(REGISTRY_IMAGE).map_err(|_| Error::NoImage(REGISTRY_IMAGE))?;
     let (name, tag) =
         image.rsplit_once(':').ok_or_else(|| Error::Name(format!("{REGISTRY_IMAGE}={image} has no tag")))?;
@@ -23,6 +23,7 @@ pub(crate) async fn start(network: &str) -> Result<ContainerAsync<GenericImage>>
         .with_network(network)
         .with_labels([(CLUSTER_LABEL, network), PART])
         .with_env_var("OTEL_TRACES_EXPORTER", "none");
+    let request = settings.iter().fold(request, |request, (name, value)| request.with_env_var(*name, *value));
     Ok(request.start().await?)
 }
 

@@ -4,6 +4,7 @@
 //! The proxy listens on the network's gateway, which is this machine, so that it sees each node by the node's own address.
 //! What is shaped is the way from the registry to the proxy: with the registry's container everything of it is gone.
 
+mod cache;
 mod container;
 mod error;
 mod nodes;
@@ -14,10 +15,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use cluster::{Descriptor, KindNode, docker_cluster};
-use images::{Entry, Image, Layout, Proxy, Reference, Spec};
+use images::{Entry, Image, Layout, Ledger, Proxy, Reference, Spec};
 use tempfile::TempDir;
 use testcontainers::{ContainerAsync, GenericImage};
 
+pub use crate::cache::Cache;
 pub use crate::error::{Error, Result};
 pub use crate::nodes::{forget, held_by, program_files};
 
@@ -35,7 +37,9 @@ pub struct Origin {
     container: ContainerAsync<GenericImage>,
     layout: Layout,
     /// Its files go with it.
-    _directory: TempDir,
+    directory: TempDir,
+    /// The cluster's, in Docker.
+    network: String,
     node_image: String,
 }
 
@@ -48,7 +52,7 @@ impl Origin {
     pub async fn start(descriptor: &Descriptor, fixture: &Path, scratch: &Path) -> Result<Self> {
         let network = docker_cluster(fixture);
         container::remove_left(&network).await?;
-        let container = container::start(&network).await?;
+        let container = container::start(&network, &[]).await?;
         let upstream = container::listens(&container).await?;
         container::wait_ready(upstream).await?;
         let gateway = container::gateway(&network).await?;
@@ -56,9 +60,9 @@ impl Origin {
         let directory = TempDir::new_in(scratch).map_err(Error::io("make a directory in", scratch))?;
         let layout = Layout::open(directory.path().join("images"))?;
         let nodes = KindNode::all(fixture)?;
-        nodes::tell(&nodes, proxy.address, directory.path())?;
+        nodes::tell(&nodes, proxy.address, |_| None, directory.path())?;
         let node_image = descriptor.versions.get("node-image").cloned().unwrap_or_default();
-        Ok(Self { proxy, container, layout, _directory: directory, node_image })
+        Ok(Self { proxy, container, layout, directory, network, node_image })
     }
 
     /// Makes an image and pushes it as `origin.test/NAME`. What is pushed is not in the ledger.
@@ -107,11 +111,16 @@ impl Origin {
     /// # Errors
     /// When requests stay open.
     pub async fn account(&self) -> Result<Vec<Entry>> {
-        let ledger = self.proxy.ledger.clone();
-        blocking(move || {
-            if ledger.settles_within(SETTLES_WITHIN) { Ok(ledger.take()) } else { Err(Error::Open(ledger.open())) }
-        })
-        .await
+        settled(&self.proxy.ledger).await
+    }
+
+    /// Tells nodes which mirror each is to ask before this registry, by a `hosts.toml` that containerd reads at each pull;
+    /// none takes away what it was told.
+    ///
+    /// # Errors
+    /// When a node cannot be told.
+    pub fn mirrored(&self, nodes: &[KindNode], mirror: impl Fn(&KindNode) -> Option<SocketAddr>) -> Result<()> {
+        nodes::tell(nodes, self.proxy.address, mirror, self.directory.path())
     }
 
     /// The proxy, for its faults and for the origin of its stamps.
@@ -123,6 +132,15 @@ impl Origin {
     pub fn container(&self) -> &str {
         self.container.id()
     }
+}
+
+/// Takes out of a ledger what has ended, once nothing is open.
+async fn settled(ledger: &Ledger) -> Result<Vec<Entry>> {
+    let ledger = ledger.clone();
+    let taken = move || {
+        if ledger.settles_within(SETTLES_WITHIN) { Ok(ledger.take()) } else { Err(Error::Open(ledger.open())) }
+    };
+    blocking(taken).await
 }
 
 /// Runs what blocks its thread.

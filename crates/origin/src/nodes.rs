@@ -13,12 +13,28 @@ use crate::error::{Error, Result};
 /// containerd's client with the namespace of the kubelet.
 const CTR: [&str; 3] = ["ctr", "--namespace", "k8s.io"];
 
-/// Tells every node where the registry is. containerd reads it at each pull.
-pub(crate) fn tell(nodes: &[KindNode], proxy: SocketAddr, directory: &Path) -> Result<()> {
+/// Tells every node where the registry is, and which mirror to ask before it. containerd reads it at each pull.
+pub(crate) fn tell(
+    nodes: &[KindNode],
+    proxy: SocketAddr,
+    mirror: impl Fn(&KindNode) -> Option<SocketAddr>,
+    directory: &Path,
+) -> Result<()> {
     let file = directory.join("hosts.toml");
-    fs_err::write(&file, format!("server = 'http://{proxy}'\n")).map_err(Error::io("write", &file))?;
     let to = Path::new("/etc/containerd/certs.d").join(HOST).join("hosts.toml");
-    nodes.iter().try_for_each(|node| node.put(&file, &to)).map_err(Error::from)
+    nodes.iter().try_for_each(|node| {
+        fs_err::write(&file, hosts(proxy, mirror(node))).map_err(Error::io("write", &file))?;
+        node.put(&file, &to).map_err(Error::from)
+    })
+}
+
+/// A `hosts.toml`. A mirror that is not there costs no more than the time to see that.
+fn hosts(proxy: SocketAddr, mirror: Option<SocketAddr>) -> String {
+    let server = format!("server = 'http://{proxy}'\n");
+    let mirror = mirror.map_or(String::new(), |mirror| {
+        format!("\n[host.'http://{mirror}']\ncapabilities = ['pull', 'resolve']\ndial_timeout = '200ms'\n")
+    });
+    server + &mirror
 }
 
 /// Takes every image of the registry off a node.
@@ -89,6 +105,14 @@ mod tests {
     fn what_a_node_holds_of_an_image_is_told_by_digest() {
         let digests = ["sha256:a", "sha256:b"].map(str::to_owned).into();
         assert_eq!(held("sha256:c\nsha256:b\nsha256:bb\n", digests), ["sha256:b"]);
+    }
+
+    #[test]
+    fn a_mirror_is_asked_before_the_registry() {
+        let (registry, mirror) = (SocketAddr::from(([10, 0, 0, 1], 5000)), SocketAddr::from(([10, 0, 0, 2], 30020)));
+        assert_eq!(hosts(registry, None), "server = 'http://10.0.0.1:5000'\n");
+        let both = hosts(registry, Some(mirror));
+        assert!(both.starts_with("server = 'http://10.0.0.1:5000'\n\n[host.'http://10.0.0.2:30020']\n"), "{both}");
     }
 
     #[test]

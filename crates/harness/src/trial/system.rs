@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Component, Process, ProgramUsed, Shell, Usage};
+use cluster::{Component, Descriptor, Process, ProgramUsed, Shell, Usage};
 
 use super::Trial;
 use crate::error::{Error, Result};
@@ -17,6 +17,16 @@ impl Trial {
     /// The kubeconfig of the cluster, for programs that need one.
     pub fn kubeconfig(&self) -> &Path {
         &self.descriptor.kubeconfig
+    }
+
+    /// The cluster, for whoever sets something up beside its nodes.
+    pub fn cluster(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// The directory of the cluster's fixture.
+    pub fn fixture_directory(&self) -> PathBuf {
+        self.fixtures.directory(&self.descriptor.name)
     }
 
     /// A program that the cluster itself runs.
