@@ -46,6 +46,13 @@ impl Process {
         Some(Self { pid, started_ticks: stat.starttime })
     }
 
+    /// Every process with this word in its command line.
+    pub fn with_argument(word: &str) -> Vec<Self> {
+        let all = procfs::process::all_processes().into_iter().flatten().flatten();
+        let has = |process: &ProcEntry| process.cmdline().is_ok_and(|words| words.iter().any(|known| known == word));
+        all.filter(has).filter_map(|process| Self::of_pid(process.pid)).collect()
+    }
+
     /// This very process.
     pub fn this() -> Self {
         let pid = std::process::id() as i32;
@@ -177,5 +184,14 @@ mod tests {
         assert_eq!(process.exit().and_then(|exit| exit.signal()), Some(9), "and says how it ended");
         child.wait().unwrap();
         assert_eq!(process.usage(), None);
+    }
+
+    #[test]
+    fn a_process_is_found_by_a_word_of_its_command_line() {
+        let mut child = std::process::Command::new("sleep").arg("59.8765").spawn().unwrap();
+        let found = Process::with_argument("59.8765");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [child.id() as i32]);
     }
 }

@@ -104,6 +104,11 @@ impl Trial {
         self.record.notes.push(note.into());
     }
 
+    /// Records what something of the trial is drawn from.
+    pub fn seed(&mut self, of: &str, seed: u64) {
+        self.record.seeds.insert(of.to_owned(), seed);
+    }
+
     /// Keeps a series beside the record, as `series/<suite>.<row>.<name>.csv`.
     ///
     /// # Errors
