@@ -116,6 +116,9 @@ pub(crate) enum FixtureVerb {
         /// Service addresses, for a cluster of its own that has few.
         #[arg(long, value_name = "CIDR", requires = "name", value_parser = cluster::cidr)]
         service_range: Option<String>,
+        /// Workers of a kind cluster of its own, one of the shapes in kind-configs.
+        #[arg(long, requires = "name")]
+        workers: Option<u32>,
     },
     /// Get programs of a system under test, and tell nextest where they and their manifests are.
     Programs {

@@ -24,8 +24,8 @@ pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failu
         return Err(Failure::usage("a test must not make its fixture: nextest's setup script does that"));
     }
     match &args.verb {
-        FixtureVerb::Ensure { provider, name, service_range } => {
-            ensure(ctx, *provider, name.as_ref(), service_range.clone()).await?;
+        FixtureVerb::Ensure { provider, name, service_range, workers } => {
+            ensure(ctx, *provider, name.as_ref(), service_range.clone(), *workers).await?;
         }
         FixtureVerb::Programs { names, suite: None } => programs(ctx, names)?,
         FixtureVerb::Programs { suite: Some(suite), .. } => {
@@ -42,6 +42,7 @@ async fn ensure(
     provider: ProviderName,
     name: Option<&String>,
     service_range: Option<String>,
+    workers: Option<u32>,
 ) -> Result<(), Failure> {
     let shared = || match provider {
         ProviderName::Kwok => std::env::var(CLUSTER).unwrap_or_else(|_| "default".to_owned()),
@@ -51,7 +52,7 @@ async fn ensure(
     let fixtures = ctx.fixtures();
     // `cargo xtask run --provider existing` names a cluster of others, and needs none of our programs.
     if !fixtures.descriptor(&request.name).is_ok_and(|descriptor| descriptor.is_existing()) {
-        let source = source(ctx, provider, None, service_range, false)?;
+        let source = source(ctx, provider, workers, service_range, false)?;
         fixtures.up(source.as_ref(), &request, &cluster::Shell::real(), &say).await?;
     }
     let variable = match provider {

@@ -163,6 +163,17 @@ mod tests {
     }
 
     #[test]
+    fn a_suite_without_rows_is_told_from_one_that_there_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let suite = dir.path().join("suites/x-suite");
+        std::fs::create_dir_all(&suite).unwrap();
+        std::fs::write(suite.join("Cargo.toml"), "").unwrap();
+        let ctx = Ctx { root: dir.path().to_owned(), cache: PathBuf::new(), state: PathBuf::new() };
+        let exit = |name: &str| select(&ctx, &[name.to_owned()]).unwrap_err().exit;
+        assert_eq!((exit("x"), exit("y")), (Exit::NothingRan, Exit::Usage));
+    }
+
+    #[test]
     fn rows_that_need_something_absent_are_listed_in_their_profile() {
         let text = "[row.a]\n[row.a_published]\n[absent.a]\nneeds = \"X\"\n[absent.a_published]\nneeds = \"Y\"\n";
         let suites = [Suite { package: "x-suite".to_owned(), path: PathBuf::new(), built: true }];

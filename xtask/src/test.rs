@@ -60,6 +60,12 @@ pub(crate) async fn test(ctx: &Ctx, args: &TestArgs) -> Result<Exit, Failure> {
                     &nextest,
                     "nextest run --workspace --locked --no-fail-fast --profile kind",
                 ) && shown::every_budget(ctx, "kind")?
+                    && (!args.nightly
+                        || check(
+                            "fault rows on a kind cluster",
+                            &nextest,
+                            "nextest run --workspace --locked --no-fail-fast --profile nightly-kind",
+                        ))
             }
             false => {
                 say(&format!(

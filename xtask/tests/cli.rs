@@ -24,7 +24,6 @@ fn text(output: &Output) -> String {
 
 #[rstest]
 #[case::unknown_suite(&["run", "kperv"], 2, "there is no suite `kperv`; there are image-pull, kamaji, kperf, spegel, spiderpool")]
-#[case::suite_not_built(&["run", "spegel"], 12, "`spegel` has no rows yet; suites/spegel-suite/README.md lists what it will check")]
 #[case::unknown_parameter(&["run", "kperf", "--set", "node=5"], 2, "there is no parameter `node`; there are ")]
 #[case::wrong_type(&["run", "kperf", "--set", "nodes=many"], 2, "parameter `nodes`: `many` is no whole number, as ")]
 #[case::no_value(&["run", "kperf", "--set", "nodes"], 2, "--set nodes: write it as KEY=VALUE")]

@@ -1,2 +1,25 @@
-//! The driver of the Spegel benchmark: a DaemonSet is created and then updated, with and without Spegel, and every
-//! image pull is timed and marked with its source. Nothing is built yet; the README lists the document's claims.
+//! The driver of document 000: a DaemonSet is created, so that all nodes pull an image at once, and updated, so that one pulls
+//! after the other, with nothing before the registry, with a pull-through cache, or with Spegel; and every byte that a node
+//! gets is attributed to where it came from.
+
+pub mod analysis;
+mod daemonset;
+mod drive;
+pub mod external;
+pub mod mirror;
+pub mod parameters;
+pub mod provenance;
+mod report;
+pub mod results;
+mod rig;
+mod rollout;
+mod row;
+pub mod simulated;
+
+pub use drive::{Disturb, drive};
+pub use parameters::{Benchmark, Comparison, Simulated};
+pub use rig::Rig;
+pub use row::{
+    DISTURBED_FIXTURE, FIXTURE, ROWS_FILE, benchmark_row, comparison_row, disturbed_comparison_row, disturbed_row,
+    disturbed_simulated_row, parameters as rows, simulated_row, spegel_row,
+};

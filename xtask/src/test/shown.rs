@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use measure::Verdict;
+use measure::{Budget, Verdict};
 use record::{RunDir, Trial};
 
 use crate::ctx::{Ctx, say};
@@ -16,8 +16,12 @@ pub(super) fn every_budget(ctx: &Ctx, provider: &str) -> Result<bool, Failure> {
     let disturbed = disturbed(&ctx.results().join("latest/disturbed"))?;
     let mut all = true;
     for suite in suites::all(ctx).iter().filter(|suite| suite.built && suite.has(provider)) {
-        let (budgets, _) = suites::data(suite)?;
-        let of_provider = budgets.budgets.iter().filter(|budget| budget.provider == provider);
+        let (budgets, rows) = suites::data(suite)?;
+        // What no row that can run here is judged by, none can miss here.
+        let absent: BTreeSet<&str> = rows.absent().map(|(row, _)| row).collect();
+        let only_absent = |budget: &&Budget| budget.rows.iter().all(|row| absent.contains(row.as_str()));
+        let budgets = budgets.budgets.iter().filter(|budget| !only_absent(budget));
+        let of_provider = budgets.filter(|budget| budget.provider == provider);
         let metrics: BTreeSet<&str> = of_provider.map(|budget| budget.metric.as_str()).collect();
         let of_suite: Vec<&Trial> = disturbed.iter().filter(|trial| trial.suite == suite.package).collect();
         if of_suite.is_empty() {
