@@ -51,6 +51,8 @@ const COMPONENTS: [&str; 5] =
 
 /// How long kwokctl waits for the cluster: its own start is about 4 s on two idle cores.
 const READY_WITHIN: &str = "120s";
+/// The variable that tells kwokctl where its clusters are.
+const WORKDIR: &str = "KWOK_WORKDIR";
 
 /// The kwok provider with its programs and settings.
 #[derive(Debug)]
@@ -258,16 +260,13 @@ pub(crate) fn remove(name: &str, directory: &Path, shell: &Shell) -> Result<usiz
     }
     let mut ended = 0;
     // A kwokctl that outlived its parent first: it would start what is ended here.
-    let workdir = workdir(directory);
-    let environment = format!("KWOK_WORKDIR={}", workdir.display());
-    for process in process::with_environment(&environment) {
+    for process in starting(directory) {
         process.kill(Duration::from_secs(5));
         ended += 1;
     }
-    let cluster = cluster_dir(name, directory);
     // Twice: what was being started during the first look is there at the second.
     for _ in 0..2 {
-        for process in process::using(&cluster).into_iter().filter(|process| process.state() != State::Dead) {
+        for process in processes(name, directory) {
             if !process.kill(Duration::from_secs(5)) {
                 return Err(Error::Failed(format!("{process} of cluster `{name}` does not end")));
             }
@@ -284,15 +283,18 @@ pub(crate) fn processes(name: &str, directory: &Path) -> Vec<Process> {
     running.filter(|process| process.state() != State::Dead).collect()
 }
 
+/// What has the variable that tells kwokctl where the cluster is.
+fn starting(directory: &Path) -> Vec<Process> {
+    process::with_environment(&format!("{WORKDIR}={}", workdir(directory).display()))
+}
+
 /// Ends what a dead command was starting in a cluster when it died, its kwokctl first; returns how many processes there were. The
 /// caller holds the cluster's lock, so that no living command has any.
 pub(crate) fn end_strays(descriptor: &Descriptor, directory: &Path) -> usize {
     let kwokctl = descriptor.programs.iter().find(|program| program.name == "kwokctl");
     let kwokctl = kwokctl.map(|program| program.path.display().to_string());
-    let environment = format!("KWOK_WORKDIR={}", workdir(directory).display());
-    let starting = process::with_environment(&environment).into_iter();
     // A shell of the user's own may have the variable too.
-    let starting = starting.filter(|process| process.command_line().first() == kwokctl.as_ref());
+    let starting = starting(directory).into_iter().filter(|process| process.command_line().first() == kwokctl.as_ref());
     let ended = starting.filter(|process| process.kill(Duration::from_secs(5))).count();
     let known = |process: &Process| descriptor.components.iter().any(|component| component.process == *process);
     let unknown = processes(&descriptor.name, directory).into_iter().filter(|process| !known(process));
@@ -329,7 +331,7 @@ fn with_ports(mut config: serde_json::Value) -> Result<serde_json::Value> {
 
 fn kwokctl(program: &Path, args: &[&str], directory: &Path, shell: &Shell, mut start: Start<'_>) -> Result<()> {
     let workdir = workdir(directory).display().to_string();
-    let ended = shell.run_while(program, args, &[("KWOK_WORKDIR", &workdir)], || start.look());
+    let ended = shell.run_while(program, args, &[(WORKDIR, &workdir)], || start.look());
     // It may say that all is well although a component has exited, or only that it waited for too long.
     if !shell.is_dry() && !matches!(ended, Err(Error::Exited { .. })) {
         start.ended()?;

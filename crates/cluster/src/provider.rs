@@ -18,8 +18,8 @@ pub trait Provider {
     /// Hash of everything that makes a cluster of this provider what it is.
     fn key(&self) -> String;
 
-    /// Makes the cluster `name` with its files in `directory`, and waits until it serves; `say` is told what takes its time. In a dry shell there is no
-    /// cluster to describe.
+    /// Makes the cluster `name` with its files in `directory`, and waits until it serves; `say` is told what takes its time. In a
+    /// dry shell there is no cluster to describe.
     ///
     /// # Errors
     /// When a program fails; what was made so far is removed by [`crate::remove`].
