@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result};
-use crate::nodes::{NodeShape, POOL_LABEL, create_nodes, is_ready, node};
+use crate::nodes::{NodeShape, POOL_LABEL, create_nodes, node, ready_nodes};
 
 /// How long no further node may become Ready before they are given up; kwok makes about a hundred Ready in a second.
 const STALL: Duration = Duration::from_secs(30);
@@ -33,9 +33,7 @@ pub(crate) async fn ensure_nodes(client: &Client, count: u32, shape: &NodeShape,
 
     let (mut most, mut since) = (0, Instant::now());
     loop {
-        // What the apiserver has in its watch cache is fresh enough for a wait, and costs no read of etcd.
-        let nodes = api.list(&pool.clone().match_any()).await.map_err(Error::api("cannot list nodes"))?;
-        let ready = nodes.items.iter().filter(|node| is_ready(node)).count();
+        let ready = ready_nodes(client, POOL_LABEL).await?;
         if ready >= count as usize {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::DeleteParams;
 use kube::{Api, Client};
 
 use crate::access::Access;
@@ -14,7 +14,7 @@ use crate::descriptor::{Descriptor, EXISTING};
 use crate::error::{Error, Result};
 use crate::fixtures::Fixtures;
 use crate::lease::Lease;
-use crate::nodes::{NodeShape, create_nodes, is_ready, node};
+use crate::nodes::{NodeShape, create_nodes, node, ready_nodes};
 use crate::preflight::Preflight;
 use crate::shell::Shell;
 use crate::sweep::{OWNER_LABEL, RUN_LABEL, Swept, TEST_LABEL, sweep_objects};
@@ -136,13 +136,13 @@ pub async fn simulates_nodes(client: &Client, run_id: &str, owner: &str) -> Resu
     create_nodes(client, [probe], |_| {}).await?;
     let api: Api<Node> = Api::all(client.clone());
     let until = tokio::time::Instant::now() + READY_WITHIN;
-    let this = ListParams::default().labels(&format!("{RUN_LABEL}={run_id}"));
+    let this = format!("{RUN_LABEL}={run_id}");
     let ready = loop {
-        match api.list(&this).await {
-            Ok(nodes) if nodes.items.iter().any(is_ready) => break Ok(true),
+        match ready_nodes(client, &this).await {
+            Ok(ready) if ready > 0 => break Ok(true),
             Ok(_) if tokio::time::Instant::now() > until => break Ok(false),
             Ok(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-            Err(error) => break Err(Error::api("cannot list nodes")(error)),
+            Err(error) => break Err(error),
         }
     };
     api.delete(&name, &DeleteParams::default()).await.map_err(Error::api(format!("cannot delete node {name}")))?;

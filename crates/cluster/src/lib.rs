@@ -48,7 +48,7 @@ pub use kind::{CLUSTER_LABEL, KIND_PROGRAMS, Kind, KindNode, Shape, container_lo
 pub use kwok::{Kwok, PROGRAMS};
 pub use lease::{Holder, Lease, Mode};
 pub use needs::{FREE_OBJECTS, Leave, METRICS, Needs, Right, SIMULATED_NODES};
-pub use nodes::{NodeShape, POOL_LABEL, create_nodes, node};
+pub use nodes::{NodeShape, POOL_LABEL, create_nodes, is_ready, node, ready_nodes};
 pub use preflight::{NodeCount, Preflight};
 pub use process::{Process, State, Usage};
 pub use provider::Provider;

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus, Taint};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 
@@ -95,8 +95,19 @@ pub async fn create_nodes(
         .await
 }
 
+/// How many of the nodes with these labels are Ready, by what the apiserver has in its watch cache: fresh enough for a wait, and
+/// it costs no read of etcd.
+///
+/// # Errors
+/// When they cannot be listed.
+pub async fn ready_nodes(client: &Client, selector: &str) -> Result<usize> {
+    let selected = ListParams::default().labels(selector).match_any();
+    let nodes = Api::<Node>::all(client.clone()).list(&selected).await.map_err(Error::api("cannot list nodes"))?;
+    Ok(nodes.items.iter().filter(|node| is_ready(node)).count())
+}
+
 /// Whether a node is Ready.
-pub(crate) fn is_ready(node: &Node) -> bool {
+pub fn is_ready(node: &Node) -> bool {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -9,7 +9,7 @@ mod store;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cluster::{NodeShape, create_nodes, node};
+use cluster::{NodeShape, create_nodes, is_ready, node, ready_nodes};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -194,8 +194,7 @@ async fn wait_until_ready(client: &Client, pool: &Pool) -> Result<()> {
     let patience = PATIENCE + Duration::from_secs(u64::from(pool.nodes) / READY_PER_SECOND);
     let until = Instant::now() + patience;
     loop {
-        let ready =
-            nodes(client, &format!("{POOL_LABEL}={}", pool.name)).await?.iter().filter(|node| is_ready(node)).count();
+        let ready = ready_nodes(client, &format!("{POOL_LABEL}={}", pool.name)).await?;
         if ready >= pool.nodes as usize {
             return Ok(());
         }
@@ -217,9 +216,4 @@ async fn nodes(client: &Client, selector: &str) -> Result<Vec<Node>> {
     let api: Api<Node> = Api::all(client.clone());
     let selected = ListParams::default().labels(selector).match_any();
     Ok(api.list(&selected).await.map_err(Error::api("cannot list nodes"))?.items)
-}
-
-fn is_ready(node: &Node) -> bool {
-    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use cluster::{NodeShape, RUN_LABEL, create_nodes, node};
+use cluster::{NodeShape, RUN_LABEL, create_nodes, node, ready_nodes};
 use harness::{Error, Trial};
-use k8s_openapi::api::core::v1::Node;
-use kube::Api;
-use kube::api::ListParams;
 
 use crate::parameters::Benchmark;
 
@@ -34,12 +31,10 @@ pub(super) async fn make(trial: &Trial, row: &Benchmark) -> Result<(), Error> {
     let infra = pool("infra", row.infra_nodes, &T3_MEDIUM, taints);
     let made = create_nodes(trial.client(), infra.chain(pool("workload", row.workload_nodes, &R3_XLARGE, &[])), |_| ())
         .await?;
-    let nodes: Api<Node> = Api::all(trial.client().clone());
-    let ours = ListParams::default().labels(&format!("{RUN_LABEL}={}", trial.run_id()));
+    let ours = format!("{RUN_LABEL}={}", trial.run_id());
     let until = tokio::time::Instant::now() + READY_WITHIN;
     loop {
-        let listed = nodes.list(&ours).await.map_err(Error::api("cannot list nodes"))?.items;
-        let ready = listed.iter().filter(|node| is_ready(node)).count();
+        let ready = ready_nodes(trial.client(), &ours).await?;
         if ready == made {
             return Ok(());
         }
@@ -49,9 +44,4 @@ pub(super) async fn make(trial: &Trial, row: &Benchmark) -> Result<(), Error> {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-fn is_ready(node: &Node) -> bool {
-    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
