@@ -168,8 +168,8 @@ fn two_of_ten_runs_that_take_twice_as_long_are_not_the_same() {
 #[case::ten_normal(10, Draws::normal)]
 #[case::five_contaminated(5, Draws::contaminated)]
 #[case::ten_contaminated(10, Draws::contaminated)]
-#[case::five_laplace(5, |draws: &mut Draws| (draws.uniform() / draws.uniform()).ln())]
-#[case::ten_laplace(10, |draws: &mut Draws| (draws.uniform() / draws.uniform()).ln())]
+#[case::five_laplace(5, Draws::laplace)]
+#[case::ten_laplace(10, Draws::laplace)]
 fn a_gate_of_six_metrics_raises_a_false_alarm_at_most_once_in_a_hundred(
     #[case] pairs: usize,
     #[case] noise: fn(&mut Draws) -> f64,

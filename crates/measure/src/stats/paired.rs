@@ -304,8 +304,8 @@ mod tests {
     #[rstest]
     #[case::normal(|draws: &mut Draws| draws.normal())]
     #[case::contaminated(Draws::contaminated as fn(&mut Draws) -> f64)]
-    #[case::laplace(|draws: &mut Draws| (draws.uniform() / draws.uniform()).ln())]
-    #[case::cauchy(|draws: &mut Draws| draws.normal() / draws.normal())]
+    #[case::laplace(Draws::laplace)]
+    #[case::cauchy(Draws::cauchy)]
     fn symmetric_noise_raises_no_more_alarms_than_the_level(#[case] noise: fn(&mut Draws) -> f64) {
         for pairs in [5, 8, 10, 12] {
             let mut draws = Draws::new(5);
@@ -324,10 +324,10 @@ mod tests {
     #[case::ten_normal(10, Draws::normal)]
     #[case::five_contaminated(5, Draws::contaminated)]
     #[case::ten_contaminated(10, Draws::contaminated)]
-    #[case::five_laplace(5, |draws: &mut Draws| (draws.uniform() / draws.uniform()).ln())]
-    #[case::ten_laplace(10, |draws: &mut Draws| (draws.uniform() / draws.uniform()).ln())]
-    #[case::five_cauchy(5, |draws: &mut Draws| draws.normal() / draws.normal())]
-    #[case::ten_cauchy(10, |draws: &mut Draws| draws.normal() / draws.normal())]
+    #[case::five_laplace(5, Draws::laplace)]
+    #[case::ten_laplace(10, Draws::laplace)]
+    #[case::five_cauchy(5, Draws::cauchy)]
+    #[case::ten_cauchy(10, Draws::cauchy)]
     fn symmetric_noise_keeps_the_level_of_six_metrics(#[case] pairs: usize, #[case] noise: fn(&mut Draws) -> f64) {
         let (mut draws, level) = (Draws::new(67), 0.01 / 6.0);
         let alarms = share(40_000, || {

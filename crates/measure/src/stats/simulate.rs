@@ -27,6 +27,16 @@ impl Draws {
         let scale = if self.uniform() < 0.05 { 10.0 } else { 1.0 };
         scale * self.normal()
     }
+
+    /// Laplace's distribution: the difference of two exponential ones.
+    pub(crate) fn laplace(&mut self) -> f64 {
+        (self.uniform() / self.uniform()).ln()
+    }
+
+    /// Cauchy's, which has no mean: the quotient of two normal ones.
+    pub(crate) fn cauchy(&mut self) -> f64 {
+        self.normal() / self.normal()
+    }
 }
 
 /// The share of `n` trials that hit.
