@@ -51,6 +51,29 @@ pub struct Entry {
     pub fault: Option<String>,
 }
 
+impl Entry {
+    /// A request that came and has no answer yet.
+    pub fn came(client: IpAddr, method: &str, path: String, came_us: u64) -> Self {
+        Self {
+            number: 0,
+            client,
+            method: method.to_owned(),
+            path,
+            digest: None,
+            range: None,
+            status: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+            promised_bytes: None,
+            came_us,
+            answered_us: None,
+            ended_us: came_us,
+            ending: Ending::BrokenOff,
+            fault: None,
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

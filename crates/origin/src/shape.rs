@@ -39,23 +39,8 @@ mod tests {
     use super::*;
 
     fn entry(ending: Ending) -> Entry {
-        Entry {
-            number: 0,
-            client: std::net::IpAddr::from([127, 0, 0, 1]),
-            method: "GET".to_owned(),
-            path: String::new(),
-            digest: None,
-            range: None,
-            status: 200,
-            received_bytes: 0,
-            sent_bytes: 25_000_000,
-            promised_bytes: None,
-            came_us: 1_000_000,
-            answered_us: None,
-            ended_us: 3_000_000,
-            ending,
-            fault: None,
-        }
+        let came = Entry::came([127, 0, 0, 1].into(), "GET", String::new(), 1_000_000);
+        Entry { status: 200, sent_bytes: 25_000_000, ended_us: 3_000_000, ending, ..came }
     }
 
     #[test]

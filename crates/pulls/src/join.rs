@@ -210,23 +210,8 @@ mod tests {
     }
 
     fn entry(client: IpAddr, path: &str, came_us: u64, ended_us: u64, sent_bytes: u64) -> Entry {
-        Entry {
-            number: 0,
-            client,
-            method: "GET".to_owned(),
-            path: path.to_owned(),
-            digest: None,
-            range: None,
-            status: 200,
-            received_bytes: 0,
-            sent_bytes,
-            promised_bytes: None,
-            came_us,
-            answered_us: None,
-            ended_us,
-            ending: Ending::Complete,
-            fault: None,
-        }
+        let came = Entry::came(client, "GET", path.to_owned(), came_us);
+        Entry { status: 200, sent_bytes, ended_us, ending: Ending::Complete, ..came }
     }
 
     /// A cold pull of two layers beside another node's, and one behind it that finds everything there.

@@ -171,23 +171,8 @@ mod tests {
     }
 
     fn entry(node: usize, digest: &str, sent_bytes: u64) -> Entry {
-        Entry {
-            number: 0,
-            client: NODES[node],
-            method: "GET".to_owned(),
-            path: String::new(),
-            digest: Some(digest.to_owned()),
-            range: None,
-            status: 200,
-            received_bytes: 0,
-            sent_bytes,
-            promised_bytes: None,
-            came_us: 0,
-            answered_us: None,
-            ended_us: 0,
-            ending: Ending::Complete,
-            fault: None,
-        }
+        let (came, digest) = (Entry::came(NODES[node], "GET", String::new(), 0), Some(digest.to_owned()));
+        Entry { digest, status: 200, sent_bytes, ending: Ending::Complete, ..came }
     }
 
     fn sent(node: usize, digest: &str, sent: u64, missed: u64) -> ((IpAddr, String), Bytes) {

@@ -23,7 +23,7 @@ use super::fault::{Fault, Faults};
 use super::target::target;
 use super::wire::Wire;
 use super::{Kind, body};
-use crate::ledger::{Ending, Entry, Ledger};
+use crate::ledger::{Entry, Ledger};
 
 /// Headers that are of one connection and not of the message.
 const HOP_BY_HOP: [HeaderName; 5] = [CONNECTION, HeaderName::from_static("keep-alive"), TE, TRAILER, TRANSFER_ENCODING];
@@ -107,23 +107,13 @@ impl Forward {
 
     fn entry(&self, request: &Request<Incoming>, client: IpAddr, digest: Option<&str>) -> Entry {
         let range = request.headers().get(RANGE).and_then(|range| range.to_str().ok());
-        let came_us = self.ledger.now_us();
+        let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+        let entry = Entry::came(client, request.method().as_str(), path, self.ledger.now_us());
         Entry {
             number: self.ledger.came(),
-            client,
-            method: request.method().to_string(),
-            path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
             digest: digest.map(str::to_owned),
             range: range.map(str::to_owned),
-            status: 0,
-            received_bytes: 0,
-            sent_bytes: 0,
-            promised_bytes: None,
-            came_us,
-            answered_us: None,
-            ended_us: came_us,
-            ending: Ending::BrokenOff,
-            fault: None,
+            ..entry
         }
     }
 

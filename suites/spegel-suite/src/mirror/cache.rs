@@ -100,23 +100,9 @@ mod tests {
     const NODES: [IpAddr; 2] = [address(3), address(4)];
 
     fn entry(client: IpAddr, came_us: u64, ended_us: u64, sent_bytes: u64) -> Entry {
-        Entry {
-            number: 0,
-            client,
-            method: "GET".to_owned(),
-            path: "/v2/a/blobs/sha256:1".to_owned(),
-            digest: Some("sha256:1".to_owned()),
-            range: None,
-            status: 200,
-            received_bytes: 0,
-            sent_bytes,
-            promised_bytes: None,
-            came_us,
-            answered_us: None,
-            ended_us,
-            ending: Ending::Complete,
-            fault: None,
-        }
+        let came = Entry::came(client, "GET", "/v2/a/blobs/sha256:1".to_owned(), came_us);
+        let digest = Some("sha256:1".to_owned());
+        Entry { digest, status: 200, sent_bytes, ended_us, ending: Ending::Complete, ..came }
     }
 
     #[test]
