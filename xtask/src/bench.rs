@@ -18,7 +18,7 @@ use crate::lock::one_run_at_a_time;
 
 pub(crate) async fn bench(ctx: &Ctx, args: &BenchArgs) -> Result<Exit, Failure> {
     // The runs that are measured take the lock themselves.
-    let one = (args.of != BenchOf::Run).then(|| one_run_at_a_time(ctx, "bench", "cargo xtask bench")).transpose()?;
+    let _lock = (args.of != BenchOf::Run).then(|| one_run_at_a_time(ctx, "bench", "cargo xtask bench")).transpose()?;
     let figures = match args.of {
         BenchOf::Run => again::measure(ctx, args.pairs)?,
         BenchOf::Fixture => fixture::measure(ctx, args.pairs).await?,
@@ -26,6 +26,5 @@ pub(crate) async fn bench(ctx: &Ctx, args: &BenchArgs) -> Result<Exit, Failure> 
         BenchOf::Compare => compare::measure(ctx, args.pairs)?,
         BenchOf::Kperf => kperf::measure(ctx, args.pairs).await?,
     };
-    drop(one);
     Ok(paired::show(&figures))
 }

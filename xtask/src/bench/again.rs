@@ -9,6 +9,7 @@ use super::fixture::Scratch;
 use super::paired::{Figure, Limit, Side};
 use crate::ctx::{Ctx, say};
 use crate::exit::{Exit, Failure};
+use crate::report::locate;
 
 /// The smoke rows of one suite, `times` times after one that warms up.
 pub(super) fn measure(ctx: &Ctx, times: u32) -> Result<Vec<Figure>, Failure> {
@@ -27,7 +28,7 @@ pub(super) fn measure(ctx: &Ctx, times: u32) -> Result<Vec<Figure>, Failure> {
         if ![Exit::Ok, Exit::BudgetFailed].iter().any(|exit| code == Some(*exit as i32)) {
             return Err(Failure::environment(format!("`cargo xtask run kperf` ended with {code:?}")));
         }
-        let run = gather(&RunDir::at(&results))?;
+        let run = gather(&RunDir::at(locate(&results, None)))?;
         let rows: f64 = run.trials.iter().map(|trial| trial.wall_s).sum();
         say(&format!("the run took {wall_s:.1} s, its {} rows {rows:.1} s", run.trials.len()));
         if time > 0 {
