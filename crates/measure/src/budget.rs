@@ -1,5 +1,7 @@
 //! Limits as data, and the judgement of a trial's figures against them.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -7,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Better, Metric};
+use crate::line::{line_at, line_of};
 use crate::verdict::Verdict;
 
 /// The budgets of a suite: its `budgets.toml`.
@@ -135,6 +138,11 @@ pub struct BudgetError {
 }
 
 impl BudgetError {
+    /// An error about what `path` leads to in `text`, as [`line_of`] reads it.
+    pub fn at(file: &str, text: &str, path: &[&str], message: String) -> Self {
+        Self { file: file.to_owned(), line: line_of(text, path), message }
+    }
+
     /// The error of `toml` about `text`, with the line that it points at.
     pub fn from_toml(file: &str, text: &str, error: &toml::de::Error) -> Self {
         let offset = error.span().map_or(0, |span| span.start);
@@ -147,23 +155,11 @@ impl Budgets {
     /// Reads a suite's `budgets.toml`.
     ///
     /// # Errors
-    /// Unknown or missing fields, wrong types, a limit that is no number, an empty source or derivation.
+    /// Unknown or missing fields, wrong types, a limit that is no number or cannot be missed, a provider that there is not, an
+    /// empty source or derivation.
     pub fn parse(file: &str, text: &str) -> Result<Self, BudgetError> {
         let budgets: Self = toml::from_str(text).map_err(|error| BudgetError::from_toml(file, text, &error))?;
-        for (i, budget) in budgets.budgets.iter().enumerate() {
-            if let Err(message) = budget.check() {
-                let line = nth_header_line(text, "[[budget]]", i);
-                let message = format!("budget `{}`: {message}", budget.metric);
-                return Err(BudgetError { file: file.to_owned(), line, message });
-            }
-        }
-        for (i, compared) in budgets.compared.iter().enumerate() {
-            if let Err(message) = compared.check() {
-                let line = nth_header_line(text, "[[compare]]", i);
-                let message = format!("compare `{}`: {message}", compared.metric);
-                return Err(BudgetError { file: file.to_owned(), line, message });
-            }
-        }
+        budgets.check(file, text)?;
         Ok(budgets)
     }
 
@@ -191,32 +187,9 @@ impl Compared {
     pub fn must_see(&self) -> f64 {
         self.must_see.unwrap_or(MUST_SEE).max(self.relevance)
     }
-
-    fn check(&self) -> Result<(), &'static str> {
-        match () {
-            () if self.metric.trim().is_empty() => Err("`metric` is empty"),
-            () if !(self.relevance.is_finite() && self.relevance > 1.0) => Err("`relevance` is not a ratio above 1"),
-            () if self.must_see.is_some_and(|ratio| !(ratio.is_finite() && ratio > self.relevance)) => {
-                Err("`must_see` is not above `relevance`: no run is asked to see what does not matter")
-            }
-            () if self.rows.is_empty() => Err("`rows` is empty: name the rows, or [\"*\"] for all"),
-            () => Ok(()),
-        }
-    }
 }
 
 impl Budget {
-    fn check(&self) -> Result<(), &'static str> {
-        match () {
-            () if self.metric.trim().is_empty() => Err("`metric` is empty"),
-            () if !self.limit.is_finite() => Err("`limit` is not a finite number"),
-            () if self.rows.is_empty() => Err("`rows` is empty: name the rows, or [\"*\"] for all"),
-            () if self.source.trim().is_empty() => Err("`source` is empty: say where the figure comes from"),
-            () if self.derivation.trim().is_empty() => Err("`derivation` is empty: say how the limit follows"),
-            () => Ok(()),
-        }
-    }
-
     /// Judges the metrics of a trial. `untimed` says why times cannot be trusted, when they cannot.
     pub fn judge(&self, metrics: &BTreeMap<String, f64>, untimed: Option<&str>) -> Judged {
         let observed = metrics.get(&self.metric).copied().filter(|value| !value.is_nan());
@@ -273,20 +246,12 @@ impl fmt::Display for Figure {
     }
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
-}
-
-fn nth_header_line(text: &str, header: &str, n: usize) -> usize {
-    text.lines().enumerate().filter(|(_, line)| line.trim() == header).nth(n).map_or(1, |(i, _)| i + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
 
-    const GOOD: &str = r#"
+    pub(super) const GOOD: &str = r#"
 [[budget]]
 metric = "pods_running_per_s"
 limit = 20
@@ -339,25 +304,6 @@ derivation = "as published"
         assert_eq!(count.judge(&metrics(1.0), Some("starved")).verdict, Verdict::Fail);
     }
 
-    #[rstest]
-    #[case::unknown_field("role =", "rule =", 7, "unknown field `rule`")]
-    #[case::wrong_type("limit = 20", "limit = \"20\"", 4, "invalid type")]
-    #[case::unknown_word("\"at-least\"", "\"atleast\"", 5, "unknown variant `atleast`")]
-    #[case::no_number("limit = 20", "limit = nan", 2, "budget `pods_running_per_s`: `limit` is not a finite number")]
-    #[case::no_source("\"kwok README\"", "\" \"", 2, "`source` is empty")]
-    #[case::no_rows("[\"*\"]", "[]", 2, "`rows` is empty")]
-    #[case::missing_field("limit = 20\n", "", 2, "missing field `limit`")]
-    fn bad_budgets_are_refused_with_file_line_and_field(
-        #[case] from: &str,
-        #[case] to: &str,
-        #[case] line: usize,
-        #[case] message: &str,
-    ) {
-        let error = Budgets::parse("budgets.toml", &GOOD.replace(from, to)).expect_err("bad");
-        assert_eq!((error.file.as_str(), error.line), ("budgets.toml", line), "{error}");
-        assert!(error.message.contains(message), "{error}");
-    }
-
     const COMPARED: &str =
         "[[compare]]\nmetric = \"add_s\"\nbetter = \"lower\"\nbasis = \"time\"\nrelevance = 1.15\nrows = [\"*\"]\n";
 
@@ -374,7 +320,7 @@ derivation = "as published"
         let error = Budgets::parse("budgets.toml", &format!("{COMPARED}must_see = 1.1\n")).expect_err("bad");
         assert_eq!(
             error.to_string(),
-            "budgets.toml:1: compare `add_s`: `must_see` is not above `relevance`: no run is asked to see what does not matter"
+            "budgets.toml:7: compare `add_s`: `must_see` is not above `relevance`: no run is asked to see what does not matter"
         );
     }
 

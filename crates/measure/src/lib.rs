@@ -9,6 +9,7 @@ pub mod gap;
 pub mod gate;
 pub mod go;
 pub mod ledger;
+pub mod line;
 pub mod progress;
 pub mod promtext;
 pub mod schedule;
