@@ -146,7 +146,9 @@ pub(crate) fn gate_rows(
     for (name, spec) in arms {
         let root = spec.checkout.as_ref().map_or(&ctx.root, |checkout| &checkout.path);
         let nextest = Nextest::new(ctx, "default", select.map(str::to_owned).into())?.at(root);
-        let of_arm = nextest.rows()?;
+        let listed = nextest.list()?;
+        listed.check(&BTreeMap::new(), &[])?;
+        let of_arm = listed.rows;
         if of_arm.is_empty() {
             let message = format!("{package} of {name} ({spec}) has no row whose name ends in `_gate`");
             return Err(Failure::new(Exit::NothingRan, message));

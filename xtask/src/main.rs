@@ -15,6 +15,7 @@ mod guest;
 mod kind;
 mod live;
 mod lock;
+mod model;
 mod nextest;
 mod power;
 mod preflight;

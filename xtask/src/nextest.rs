@@ -9,6 +9,7 @@ use record::{Expected, row_name};
 
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
+use crate::model::Model;
 
 /// nextest with what it is to run.
 #[derive(Clone, Debug)]
@@ -17,6 +18,21 @@ pub(crate) struct Nextest {
     root: PathBuf,
     profile: String,
     args: Vec<String>,
+}
+
+/// What nextest lists.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// The rows that [`Nextest::run`] would run: tests of the binaries that are named after a provider.
+    pub(crate) rows: Vec<Expected>,
+    models: Vec<Model>,
+}
+
+impl Listed {
+    /// Refuses parameters that the suites' rows cannot be run with; `sets` are for `rows`.
+    pub(crate) fn check(&self, sets: &BTreeMap<String, String>, rows: &[Expected]) -> Result<(), Failure> {
+        self.models.iter().try_for_each(|model| model.check(sets, rows))
+    }
 }
 
 /// Where nextest writes its JUnit file for a profile (`[store]` and `[profile.*.junit]` in `.config/nextest.toml`).
@@ -47,9 +63,8 @@ impl Nextest {
         Self { root: root.to_owned(), ..self }
     }
 
-    /// Builds the tests, with cargo's own progress on the terminal, and says which rows [`Nextest::run`] would run: tests
-    /// of the binaries that are named after a provider.
-    pub(crate) fn rows(&self) -> Result<Vec<Expected>, Failure> {
+    /// Builds the tests, with cargo's own progress on the terminal, and lists them.
+    pub(crate) fn list(&self) -> Result<Listed, Failure> {
         let mut list = self.command("list");
         list.args(["--message-format", "json"]).stderr(Stdio::inherit());
         let output = match list.output() {
@@ -76,7 +91,7 @@ impl Nextest {
             );
         }
         rows.sort();
-        Ok(rows)
+        Ok(Listed { rows, models: list.rust_suites.values().filter_map(Model::of).collect() })
     }
 
     /// `cargo nextest <verb>` with the selection, its standard input closed.

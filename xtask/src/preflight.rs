@@ -53,7 +53,7 @@ fn rows(ctx: &Ctx, preflight: &Preflight) -> Result<Vec<RowFinding>, Failure> {
         let disturbed: Vec<&str> = rows.disturbed().collect();
         for row in rows.names().filter(|row| !disturbed.contains(row)) {
             let absent = rows.absent().find(|(absent, _)| *absent == row).map(|(_, needs)| needs);
-            let needs = rows.needs(&suite.package, row, &BTreeMap::new());
+            let needs = rows.needs(row, &BTreeMap::new());
             let needs = needs.map_err(|error| Failure::usage(error.to_string()))?;
             found.push(finding(&suite.package, row, needs, absent, preflight));
         }

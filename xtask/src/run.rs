@@ -1,5 +1,6 @@
 //! `cargo xtask run`: tools, cluster, rows, results, report.
 
+mod overrides;
 mod real_nodes;
 mod resume;
 
@@ -37,7 +38,7 @@ pub(crate) async fn run(ctx: &Ctx, mut args: RunArgs) -> Result<Exit, Failure> {
     let args = &args;
     let data = suites.iter().map(suites::data).collect::<Result<Vec<_>, _>>()?;
     let parameters: Vec<Rows> = data.into_iter().map(|(_, rows)| rows).collect();
-    let sets = sets(&args.sets, &parameters)?;
+    let sets = overrides::read(&args.sets, &parameters)?;
     real_nodes::check(args, &suites)?;
     let command: Vec<String> = std::env::args().skip(1).collect();
     let resumed =
@@ -62,15 +63,18 @@ pub(crate) async fn run(ctx: &Ctx, mut args: RunArgs) -> Result<Exit, Failure> {
         let selection = selection(&suites, fixture_of(args), args.filter.as_deref(), excluded, any_profile);
         Nextest::new(ctx, args.profile.name(), selection)
     };
-    let mut rows = select(&[], false)?.rows()?;
+    let mut listed = select(&[], false)?.list()?;
     // A row that is asked for by name runs whatever the profile's own filter says.
-    let any_profile = rows.is_empty() && args.filter.is_some();
+    let any_profile = listed.rows.is_empty() && args.filter.is_some();
     if any_profile {
-        rows = select(&[], true)?.rows()?;
+        listed = select(&[], true)?.list()?;
     }
+    let mut rows = listed.rows.clone();
     if rows.is_empty() {
         return Err(Failure::new(Exit::NothingRan, nothing_selected(&suites, args)));
     }
+    overrides::check(&sets, &suites, &parameters, &rows)?;
+    listed.check(&sets, &rows)?;
     let measured = resumed.as_ref().map(Resumed::measured).unwrap_or_default();
     rows.retain(|row| !measured.contains(row));
     if rows.is_empty() {
@@ -283,7 +287,7 @@ fn needy_rows(
 ) -> Result<Vec<NeedyRow>, Failure> {
     let needy = rows.iter().map(|row| {
         let of_suite = suites.iter().zip(parameters).find(|(suite, _)| suite.package == row.suite);
-        let needs = of_suite.map_or(Ok(None), |(suite, rows)| rows.needs(&suite.package, &row.test, sets));
+        let needs = of_suite.map_or(Ok(None), |(_, rows)| rows.needs(&row.test, sets));
         let needs = needs.map_err(|error| Failure::usage(error.to_string()))?;
         Ok(NeedyRow { row: row.clone(), needs })
     });
@@ -340,25 +344,4 @@ fn cost(parameters: &[Rows], names: &[&str]) -> String {
     let more =
         if untimed > 0 { format!(", and what {untimed} of them take that were never timed") } else { String::new() };
     format!("about {time} on 2 cores and {disk_mib} MiB of disk once programs and cluster are there{more}")
-}
-
-fn sets(args: &[String], parameters: &[Rows]) -> Result<BTreeMap<String, String>, Failure> {
-    let mut sets = BTreeMap::new();
-    for arg in args {
-        let (key, value) =
-            arg.split_once('=').ok_or_else(|| Failure::usage(format!("--set {arg}: write it as KEY=VALUE")))?;
-        let mut refusals = Vec::new();
-        let accepted = parameters.iter().any(|rows| match rows.accepts(key, value) {
-            Ok(()) => true,
-            Err(reason) => {
-                refusals.push(reason);
-                false
-            }
-        });
-        if !accepted {
-            return Err(Failure::usage(format!("--set {arg}: {}", refusals.join("; "))));
-        }
-        sets.insert(key.to_owned(), value.to_owned());
-    }
-    Ok(sets)
 }

@@ -75,25 +75,13 @@ pub(crate) fn data(suite: &Suite) -> Result<(Budgets, Rows), Failure> {
         Ok::<_, Failure>((format!("suites/{}/{file}", suite.package), text))
     };
     let usage = |error: measure::BudgetError| Failure::usage(error.to_string());
-    let (file, text) = read("budgets.toml")?;
-    let budgets = Budgets::parse(&file, &text).map_err(usage)?;
+    let (budgets_file, budgets_text) = read("budgets.toml")?;
+    let budgets = Budgets::parse(&budgets_file, &budgets_text).map_err(usage)?;
     let (file, text) = read("parameters.toml")?;
     let rows = Rows::parse(&file, &text).map_err(usage)?;
-    for budget in &budgets.budgets {
-        let unknown = budget.rows.iter().find(|row| *row != "*" && !rows.names().any(|name| name == *row));
-        if let Some(row) = unknown {
-            let message = format!("budget `{}`: there is no row `{row}` in {file}", budget.metric);
-            return Err(Failure::usage(format!("suites/{}/budgets.toml: {message}", suite.package)));
-        }
-    }
-    if let Some((row, _)) = rows.absent().find(|(row, _)| !rows.names().any(|name| name == *row)) {
-        return Err(Failure::usage(format!("{file}: `[absent.{row}]`: there is no such row")));
-    }
-    if let Some(row) = rows.disturbed().find(|row| !rows.names().any(|name| name == *row)) {
-        return Err(Failure::usage(format!("{file}: `disturbed`: there is no row `{row}`")));
-    }
+    budgets.check_rows(&budgets_file, &budgets_text, &rows.names().collect::<Vec<_>>()).map_err(usage)?;
     for row in rows.with_needs() {
-        rows.needs(&file, row, &BTreeMap::new()).map_err(|error| Failure::usage(error.to_string()))?;
+        rows.needs(row, &BTreeMap::new()).map_err(|error| Failure::usage(error.to_string()))?;
     }
     Ok((budgets, rows))
 }
@@ -139,20 +127,25 @@ mod tests {
     #[case::needs(
         BUDGETS,
         "[row.smoke]\nnodes = 1\n[needs.smoke]\npods = [\"pods\"]\n",
-        "needs of row `smoke`: `pods` is no count"
+        "suites/x-suite/parameters.toml:4: needs of row `smoke`: it has no parameter `pods`"
     )]
-    #[case::needs_of_no_row(BUDGETS, "[row.smoke]\n[needs.smoek]\n", "row `smoek`: there is no such row")]
+    #[case::needs_of_no_row(
+        BUDGETS,
+        "[row.smoke]\n[needs.smoek]\n",
+        "parameters.toml:2: `[needs.smoek]`: there is no such row"
+    )]
     #[case::nothing_that_is_absent(
         BUDGETS,
         "[row.smoke]\n[absent.smoek]\nneeds = \"x\"\n",
-        "`[absent.smoek]`: there is no such row"
+        "suites/x-suite/parameters.toml:2: `[absent.smoek]`: there is no such row"
     )]
     #[case::no_row_that_is_disturbed(
         BUDGETS,
         "disturbed = [\"smoek\"]\n[row.smoke]\n",
-        "`disturbed`: there is no row `smoek`"
+        "suites/x-suite/parameters.toml:1: `disturbed`: there is no row `smoek`"
     )]
-    #[case::unknown_row(&BUDGETS.replace("smoke", "smoek"), PARAMETERS, "budget `m`: there is no row `smoek`")]
+    #[case::unknown_row(&BUDGETS.replace("smoke", "smoek"), PARAMETERS, "suites/x-suite/budgets.toml:7: budget `m`: `rows` names `smoek`, and there is no such row")]
+    #[case::unknown_provider(&BUDGETS.replace("kwok", "kwork"), PARAMETERS, "suites/x-suite/budgets.toml:8: budget `m`: `provider` is `kwork`; write one of kwok, ")]
     fn malformed_data_are_refused_with_file_line_and_field(
         #[case] budgets: &str,
         #[case] parameters: &str,

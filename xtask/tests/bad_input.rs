@@ -105,8 +105,8 @@ proptest! {
                 let names: Vec<String> = rows.names().map(str::to_owned).collect();
                 for name in names {
                     let sets = [("nodes".to_owned(), "5".to_owned())].into();
-                    if let Err(error) = rows.row::<toml::Table>("parameters.toml", &name, &sets) {
-                        prop_assert!(error.to_string().contains("parameters.toml: row `"), "{error}");
+                    if let Err(error) = rows.row::<toml::Table>(&name, &sets) {
+                        prop_assert!(error.to_string().starts_with("--set nodes=5: row `"), "{error}");
                     }
                 }
             }

@@ -349,3 +349,20 @@ fn a_filter_that_selects_nothing_runs_nothing() {
     let output = machine.xtask(&["run", "kperf", "--filter", "test(("]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
 }
+
+#[test]
+fn what_no_row_can_run_with_is_refused_before_anything_begins() {
+    let machine = Machine::new();
+    let results = tempfile::tempdir().unwrap();
+    let out = results.path().display().to_string();
+    for (set, message) in [
+        ("nodes=0", "error: --set nodes=0: row `nodepool_smoke`: invalid value: integer `0`, expected at least 1\n"),
+        ("pods=3", "error: --set pods=3: no row of this run has the parameter `pods`: it is of example_group, "),
+    ] {
+        let output = machine.xtask(&["run", "kperf", "--filter", "test(nodepool_smoke)", "--set", set, "--out", &out]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains(message), "{}", text(&output));
+    }
+    assert_eq!(std::fs::read_dir(results.path()).unwrap().count(), 0, "a run that did not begin left something");
+    assert!(!machine.path().join("fixtures").exists(), "a cluster was made");
+}

@@ -87,7 +87,7 @@ pub fn fixture(name: &str) -> Result<(Descriptor, Fixtures)> {
 }
 
 /// A variable that holds JSON; `None` when it is not set or empty.
-fn json<T: DeserializeOwned>(name: &str) -> Result<Option<T>> {
+pub(crate) fn json<T: DeserializeOwned>(name: &str) -> Result<Option<T>> {
     let text = std::env::var(name).unwrap_or_default();
     if text.is_empty() {
         return Ok(None);

@@ -4,6 +4,8 @@
 //! the budgets and writes what was found. A driver runs phases and stamps ledgers; it never sees a budget.
 
 mod arms;
+mod at_least_one;
+mod check;
 mod clients;
 mod context;
 mod error;
@@ -31,6 +33,8 @@ mod watch;
 mod yardstick;
 
 pub use arms::{Arms, compared};
+pub use at_least_one::at_least_one;
+pub use check::{Kind, ROWS_TEST, RUN_ROWS};
 pub use context::{ARM, Context, KUBECONFIG, LEAVE, PROFILE, SESSION, SUITE_SETS, fixture};
 pub use error::{Error, Result};
 pub use inject::Injection;

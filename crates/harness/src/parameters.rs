@@ -5,15 +5,24 @@ use std::collections::BTreeMap;
 use cluster::Needs;
 use measure::BudgetError;
 use serde::de::DeserializeOwned;
+use toml::de::{DeTable, ValueDeserializer};
 
 use crate::error::{Error, Result};
 
-/// The rows of a `parameters.toml`: `programs`, what the suite tests; `disturbed`, the rows that run only where a test disturbs or
-/// breaks something; `[row.NAME]` tables, what each takes in `[cost.NAME]`,
-/// in `[needs.NAME]` what it needs of a cluster of others, and in `[absent.NAME]` what it needs that is nowhere to be had.
+/// The rows of a `parameters.toml`.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    file: String,
+    text: String,
+    tables: Tables,
+}
+
+/// `programs`, what the suite tests; `disturbed`, the rows that run only where a test disturbs or breaks something;
+/// `[row.NAME]` tables, what each takes in `[cost.NAME]`, in `[needs.NAME]` what it needs of a
+/// cluster of others, and in `[absent.NAME]` what it needs that is nowhere to be had.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rows {
+struct Tables {
     #[serde(default)]
     programs: Vec<String>,
     #[serde(default)]
@@ -59,61 +68,79 @@ impl Rows {
     /// Reads a `parameters.toml`.
     ///
     /// # Errors
-    /// When it is no such file, with the line.
+    /// When it is no such file, or says something of a row that there is not: with the line.
     pub fn parse(file: &str, text: &str) -> Result<Self, BudgetError> {
-        toml::from_str(text).map_err(|error| BudgetError::from_toml(file, text, &error))
+        let tables = toml::from_str(text).map_err(|error| BudgetError::from_toml(file, text, &error))?;
+        let rows = Self { file: file.to_owned(), text: text.to_owned(), tables };
+        let Tables { disturbed, costs, needs, absent, .. } = &rows.tables;
+        let unknown = |row: &String| !rows.tables.rows.contains_key(row);
+        if let Some(row) = disturbed.iter().find(|row| unknown(row)) {
+            return Err(rows.error(&["disturbed"], format!("`disturbed`: there is no row `{row}`")));
+        }
+        let costs = costs.keys().map(|row| ("cost", row));
+        let mut said =
+            costs.chain(needs.keys().map(|row| ("needs", row))).chain(absent.keys().map(|row| ("absent", row)));
+        if let Some((what, row)) = said.find(|(_, row)| unknown(row)) {
+            return Err(rows.error(&[what, row], format!("`[{what}.{row}]`: there is no such row")));
+        }
+        Ok(rows)
     }
 
     /// The programs of the system under test, by their names in `tools list`.
     pub fn programs(&self) -> impl Iterator<Item = &str> {
-        self.programs.iter().map(String::as_str)
+        self.tables.programs.iter().map(String::as_str)
     }
 
     /// The names of the rows.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.rows.keys().map(String::as_str)
+        self.tables.rows.keys().map(String::as_str)
     }
 
     /// The rows that run only where a test disturbs or breaks something: nobody can ask for them.
     pub fn disturbed(&self) -> impl Iterator<Item = &str> {
-        self.disturbed.iter().map(String::as_str)
+        self.tables.disturbed.iter().map(String::as_str)
     }
 
     /// What the row `name` takes, if it was measured.
     pub fn cost(&self, name: &str) -> Option<&Cost> {
-        self.costs.get(name)
+        self.tables.costs.get(name)
     }
 
     /// What the row `name` needs of a cluster of others, with `sets` applied; `None` for one that may only run on
     /// clusters that this project made.
     ///
     /// # Errors
-    /// When its needs name a parameter that it does not have, or that is no count.
-    pub fn needs(&self, file: &str, name: &str, sets: &BTreeMap<String, String>) -> Result<Option<Needs>> {
-        let Some(factors) = self.needs.get(name) else { return Ok(None) };
-        let (_, parameters, _) = self.row::<toml::Table>(file, name, sets)?;
-        let product = |factors: &[String]| {
-            let counts = factors.iter().map(|factor| {
-                let count = parameters.get(factor).and_then(toml::Value::as_integer);
-                count.and_then(|count| u64::try_from(count).ok()).ok_or_else(|| {
-                    let message = format!("{file}: needs of row `{name}`: `{factor}` is no count among its parameters");
-                    Error::Environment(message)
-                })
+    /// When its needs name a parameter that it does not have, or that is no count: with the line.
+    pub fn needs(&self, name: &str, sets: &BTreeMap<String, String>) -> Result<Option<Needs>> {
+        let Some(factors) = self.tables.needs.get(name) else { return Ok(None) };
+        let (_, parameters, _) = self.row::<toml::Table>(name, sets)?;
+        let product = |what: &str, factors: &[String]| {
+            let counts = factors.iter().map(|factor| match parameters.get(factor) {
+                Some(value) => value.as_integer().and_then(|count| u64::try_from(count).ok()).ok_or_else(|| {
+                    let message = format!(
+                        "row `{name}`: `{factor}` is {value}, and no count, as `[needs.{name}]` takes it to be"
+                    );
+                    self.error(&["row", name, factor], message)
+                }),
+                None => {
+                    let message = format!("needs of row `{name}`: it has no parameter `{factor}`");
+                    Err(self.error(&["needs", name, what], message))
+                }
             });
-            let counts = counts.collect::<Result<Vec<u64>>>()?;
+            let counts = counts.collect::<Result<Vec<u64>, BudgetError>>()?;
             Ok::<_, Error>(counts.into_iter().reduce(u64::saturating_mul).unwrap_or(0))
         };
-        Ok(Some(Needs { nodes: product(&factors.nodes)?, pods: product(&factors.pods)? }))
+        Ok(Some(Needs { nodes: product("nodes", &factors.nodes)?, pods: product("pods", &factors.pods)? }))
     }
 
     /// The rows that have needs.
     pub fn with_needs(&self) -> impl Iterator<Item = &str> {
-        self.needs.keys().map(String::as_str)
+        self.tables.needs.keys().map(String::as_str)
     }
 
     /// The rows that need something absent, each with what that is. They are outside the default selection.
     pub fn absent(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.absent.iter().map(|(row, absent)| (row.as_str(), absent.needs.as_str()))
+        self.tables.absent.iter().map(|(row, absent)| (row.as_str(), absent.needs.as_str()))
     }
 
     /// Whether some row has the parameter `key`, and a value of the type of `value`.
@@ -121,9 +148,10 @@ impl Rows {
     /// # Errors
     /// When none has it, naming those that there are; when the type differs.
     pub fn accepts(&self, key: &str, value: &str) -> Result<(), String> {
-        let with_key: Vec<_> = self.rows.values().filter_map(|row| row.get(key)).collect();
+        let with_key: Vec<_> = self.tables.rows.values().filter_map(|row| row.get(key)).collect();
         let Some(old) = with_key.first() else {
-            let mut known: Vec<&str> = self.rows.values().flat_map(|row| row.keys().map(String::as_str)).collect();
+            let mut known: Vec<&str> =
+                self.tables.rows.values().flat_map(|row| row.keys().map(String::as_str)).collect();
             known.sort_unstable();
             known.dedup();
             return Err(format!("there is no parameter `{key}`; there are {}", known.join(", ")));
@@ -131,28 +159,56 @@ impl Rows {
         override_parameter(old, value).map(drop).map_err(|reason| format!("parameter `{key}`: {reason}"))
     }
 
-    /// The parameters of `row` with `sets` applied, and the overridden ones.
+    /// The parameters of the row `name`.
+    pub fn keys(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.tables.rows.get(name).into_iter().flat_map(|row| row.keys().map(String::as_str))
+    }
+
+    /// The parameters of the row `name` with `sets` applied, as they stand, and the overridden ones.
     ///
     /// # Errors
-    /// When there is no such row, a parameter is unknown, or a value has another type than the file's.
+    /// When there is no such row; when a parameter is unknown, is missing or has a value that `T` does not take, with its line;
+    /// when that is so of an override, with the override.
     pub fn row<T: DeserializeOwned>(
         &self,
-        file: &str,
-        row: &str,
+        name: &str,
         sets: &BTreeMap<String, String>,
     ) -> Result<(T, toml::Table, toml::Table)> {
-        let bad = |message: String| Error::Environment(format!("{file}: row `{row}`: {message}"));
-        let mut table = self.rows.get(row).cloned().ok_or_else(|| bad("there is no such row".to_owned()))?;
+        let mut typed = self.typed(name)?;
+        let mut table = self.tables.rows.get(name).cloned().unwrap_or_default();
         let mut overridden = toml::Table::new();
-        for (key, value) in sets {
-            if let Some(old) = table.get(key) {
-                let value = override_parameter(old, value).map_err(|reason| bad(format!("`{key}`: {reason}")))?;
-                overridden.insert(key.clone(), value.clone());
-                table.insert(key.clone(), value);
-            }
+        for (key, text) in sets {
+            let Some(old) = table.get(key) else { continue };
+            let bad = |reason: &str| Error::Environment(format!("--set {key}={text}: row `{name}`: {reason}"));
+            let value = override_parameter(old, text).map_err(|reason| bad(&reason))?;
+            overridden.insert(key.clone(), value.clone());
+            table.insert(key.clone(), value);
+            // One after the other, so that the one that is refused is known.
+            typed = table.clone().try_into().map_err(|error: toml::de::Error| bad(error.message()))?;
         }
-        let typed = table.clone().try_into().map_err(|error: toml::de::Error| bad(error.message().to_owned()))?;
         Ok((typed, table, overridden))
+    }
+
+    /// The row as it stands in the file, read in such a way that an error has its line.
+    fn typed<T: DeserializeOwned>(&self, name: &str) -> Result<T, BudgetError> {
+        let located = |error| BudgetError::from_toml(&self.file, &self.text, &error);
+        let document = DeTable::parse(&self.text).map_err(located)?;
+        let row = document.get_ref().get("row").and_then(|rows| rows.get_ref().get(name));
+        let row = row.ok_or_else(|| self.error(&["row"], format!("there is no row `{name}`")))?;
+        T::deserialize(ValueDeserializer::from(row.clone())).map_err(|error| {
+            // An error about a value does not say whose value it is.
+            let within = |span: std::ops::Range<usize>| error.span().is_some_and(|error| span.contains(&error.start));
+            let mut parameters = row.get_ref().as_table().into_iter().flatten();
+            let of = parameters.find(|(_, value)| within(value.span()));
+            let of = of.map_or(String::new(), |(key, _)| format!("`{}`: ", key.get_ref()));
+            let BudgetError { file, line, message } = located(error);
+            BudgetError { file, line, message: format!("row `{name}`: {of}{message}") }
+        })
+    }
+
+    /// An error about what `path` leads to in the file.
+    pub(crate) fn error(&self, path: &[&str], message: String) -> BudgetError {
+        BudgetError::at(&self.file, &self.text, path, message)
     }
 }
 
@@ -187,6 +243,7 @@ mod tests {
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Row {
+        #[serde(deserialize_with = "crate::at_least_one")]
         nodes: u32,
         image: String,
     }
@@ -198,7 +255,7 @@ mod tests {
     #[test]
     fn an_override_replaces_a_value_and_is_told() {
         let rows = Rows::parse("parameters.toml", FILE).unwrap();
-        let (row, table, overridden) = rows.row::<Row>("parameters.toml", "smoke", &sets("nodes", "5")).unwrap();
+        let (row, table, overridden) = rows.row::<Row>("smoke", &sets("nodes", "5")).unwrap();
         assert_eq!((row.nodes, row.image.as_str()), (5, "pause"));
         assert_eq!(table["nodes"], toml::Value::Integer(5));
         assert_eq!(overridden.len(), 1);
@@ -218,18 +275,35 @@ mod tests {
     ) {
         let rows = Rows::parse("parameters.toml", NEEDY).unwrap();
         let sets = set.map(|(key, value)| sets(key, value)).unwrap_or_default();
-        let found = rows.needs("parameters.toml", row, &sets).unwrap();
+        let found = rows.needs(row, &sets).unwrap();
         assert_eq!(found.map(|needs| (needs.nodes, needs.pods)), needs);
     }
 
     #[rstest]
-    #[case::unknown("pods = [\"deployment\"]", "needs of row `smoke`: `deployment` is no count among its parameters")]
-    #[case::no_count("pods = [\"image\"]", "needs of row `smoke`: `image` is no count among its parameters")]
-    fn needs_that_name_no_count_are_refused(#[case] pods: &str, #[case] message: &str) {
-        let text = NEEDY.replace("pods = [\"deployments\", \"replicas\"]", pods);
-        let rows = Rows::parse("parameters.toml", &text).unwrap();
-        let error = rows.needs("parameters.toml", "smoke", &BTreeMap::new()).unwrap_err().to_string();
-        assert_eq!(error, format!("parameters.toml: {message}"));
+    #[case::missing(
+        "\"deployments\", ",
+        "\"deployment\", ",
+        "8: needs of row `smoke`: it has no parameter `deployment`"
+    )]
+    #[case::no_number(
+        "\"deployments\", ",
+        "\"image\", ",
+        "5: row `smoke`: `image` is \"pause\", and no count, as `[needs.smoke]` takes it to be"
+    )]
+    #[case::below_zero(
+        "replicas = 100",
+        "replicas = -3",
+        "4: row `smoke`: `replicas` is -3, and no count, as `[needs.smoke]` takes it to be"
+    )]
+    #[case::a_fraction(
+        "nodes = 200",
+        "nodes = 2.5",
+        "2: row `smoke`: `nodes` is 2.5, and no count, as `[needs.smoke]` takes it to be"
+    )]
+    fn needs_that_name_no_count_are_refused(#[case] from: &str, #[case] to: &str, #[case] message: &str) {
+        let rows = Rows::parse("parameters.toml", &NEEDY.replace(from, to)).unwrap();
+        let error = rows.needs("smoke", &BTreeMap::new()).unwrap_err().to_string();
+        assert_eq!(error, format!("parameters.toml:{message}"));
     }
 
     #[rstest]
@@ -248,12 +322,55 @@ mod tests {
         assert_eq!(rows.absent().collect::<Vec<_>>(), [("other", "KUBEDYNO_OTHER")]);
     }
 
+    #[rstest]
+    #[case::no_toml("nodes = 200", "nodes = ", "2: ")]
+    #[case::unknown_table("[row.smoke]", "[rows.smoke]", "1: unknown field `rows`")]
+    #[case::cost_of_no_row(
+        "image = \"pause\"\n",
+        "\n[cost.smoek]\nminutes = 1\ndisk_mib = 1\n",
+        "4: `[cost.smoek]`: there is no such row"
+    )]
+    #[case::needs_of_no_row("image = \"pause\"\n", "\n[needs.smoek]\n", "4: `[needs.smoek]`: there is no such row")]
+    #[case::absent_of_no_row(
+        "image = \"pause\"\n",
+        "\n[absent.smoek]\nneeds = \"x\"\n",
+        "4: `[absent.smoek]`: there is no such row"
+    )]
+    fn a_malformed_file_is_named_with_its_line(#[case] from: &str, #[case] to: &str, #[case] message: &str) {
+        let error = Rows::parse("parameters.toml", &FILE.replace(from, to)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("parameters.toml:{message}")), "{error}");
+    }
+
+    #[rstest]
+    #[case::unknown("nodes", "nodse", "2: row `smoke`: unknown field `nodse`, expected `nodes` or `image`")]
+    #[case::wrong_type("200", "\"x\"", "2: row `smoke`: `nodes`: invalid type: string \"x\", expected u32")]
+    #[case::below_zero("200", "-1", "2: row `smoke`: `nodes`: invalid value: integer `-1`, expected u32")]
+    #[case::zero("200", "0", "2: row `smoke`: `nodes`: invalid value: integer `0`, expected at least 1")]
+    #[case::missing("nodes = 200\n", "", "1: row `smoke`: missing field `nodes`")]
+    #[case::later(
+        "image = \"pause\"",
+        "image = 5",
+        "3: row `smoke`: `image`: invalid type: integer `5`, expected a string"
+    )]
+    fn a_malformed_row_is_named_with_line_and_parameter(#[case] from: &str, #[case] to: &str, #[case] message: &str) {
+        let rows = Rows::parse("parameters.toml", &FILE.replace(from, to)).unwrap();
+        let error = rows.row::<Row>("smoke", &BTreeMap::new()).unwrap_err().to_string();
+        assert_eq!(error, format!("parameters.toml:{message}"));
+    }
+
     #[test]
-    fn a_malformed_file_is_named_with_its_line() {
-        let error = Rows::parse("parameters.toml", "[row.smoke]\nnodes = \n").unwrap_err();
-        assert_eq!((error.file.as_str(), error.line), ("parameters.toml", 2));
-        let rows = Rows::parse("parameters.toml", "[row.smoke]\nnodes = 1\nimage = \"x\"\nimages = 2\n").unwrap();
-        let error = rows.row::<Row>("parameters.toml", "smoke", &BTreeMap::new()).unwrap_err().to_string();
-        assert!(error.contains("parameters.toml: row `smoke`: unknown field `images`"), "{error}");
+    fn an_override_that_makes_no_sense_is_named() {
+        let rows = Rows::parse("parameters.toml", FILE).unwrap();
+        let sets =
+            BTreeMap::from([("image", "busybox"), ("nodes", "0")].map(|(key, text)| (key.to_owned(), text.to_owned())));
+        let error = rows.row::<Row>("smoke", &sets).unwrap_err().to_string();
+        assert_eq!(error, "--set nodes=0: row `smoke`: invalid value: integer `0`, expected at least 1");
+    }
+
+    #[test]
+    fn a_row_that_is_not_there_is_named() {
+        let rows = Rows::parse("parameters.toml", FILE).unwrap();
+        let error = rows.row::<Row>("smoek", &BTreeMap::new()).unwrap_err().to_string();
+        assert_eq!(error, "parameters.toml:1: there is no row `smoek`");
     }
 }

@@ -42,15 +42,15 @@ impl Suite {
         fixture: &'static str,
         (title, name): (&str, &str),
     ) -> Result<(Row, T)> {
-        let (rows, (file, _), sets) = (self.rows()?, self.parameters, Context::from_env()?.sets);
-        let (typed, parameters, overridden) = rows.row::<T>(file, test, &sets)?;
+        let (rows, sets) = (self.rows()?, Context::from_env()?.sets);
+        let (typed, parameters, overridden) = rows.row::<T>(test, &sets)?;
         let (budgets_file, budgets) = self.budgets;
         let row = Row {
             suite: self.package,
             test: test.to_owned(),
             fixture,
             document: Document { title: title.to_owned(), name: name.to_owned() },
-            needs: rows.needs(file, test, &sets)?,
+            needs: rows.needs(test, &sets)?,
             lacks: None,
             deviations: Vec::new(),
             deviations_of_our_clusters: self.deviations_of_our_clusters.iter().map(|text| (*text).to_owned()).collect(),

@@ -13,4 +13,4 @@ pub mod startup;
 
 pub use drive::{Disturb, drive};
 pub use parameters::PullTest;
-pub use row::{FIXTURE, ROWS_FILE, disturbed_row, parameters, pull_row};
+pub use row::{FIXTURE, check_rows, disturbed_row, parameters, pull_row};

@@ -25,24 +25,32 @@ pub struct PullTest {
     /// The shape of the image.
     pub image: Shape,
     /// Bytes of its layers in all. They are incompressible, so that this is what travels.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub image_bytes: u64,
     /// Layers of an `even` image; the other shapes have their own.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub layers: u64,
     /// What the image's content is drawn from.
     pub seed: u64,
     /// Deployments.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub deployments: u32,
     /// Pods of each.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub replicas: u32,
     /// Deployments that are created a second.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub qps: u32,
     /// What the registry may send to all nodes together, in Mbit/s.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub egress_mbit: u32,
     /// Whether the Deployments come a second time, with the image on the nodes.
     pub again: bool,
     /// Seconds without progress after which a phase is stalled.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub stalled_after_s: u64,
     /// Seconds after which a phase is over even if it moves: the document's limit for all Deployments.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub phase_limit_s: u64,
 }
 

@@ -1,17 +1,15 @@
 //! The rows of the suite: their parameters, budgets, deviations and the published figures beside ours.
 
-use harness::{Error, Row, Rows, Suite};
+use harness::{Error, Kind, Row, Rows, Suite};
 use record::Published;
 
 use crate::parameters::PullTest;
 
 /// Variable with the descriptor of the kind cluster that every row shares.
 pub const FIXTURE: &str = "KUBEDYNO_FIXTURE_KIND";
-/// The name of the parameters' file in messages.
-pub const ROWS_FILE: &str = "suites/image-pull-suite/parameters.toml";
 const SUITE: Suite = Suite {
     package: env!("CARGO_PKG_NAME"),
-    parameters: (ROWS_FILE, include_str!("../parameters.toml")),
+    parameters: ("suites/image-pull-suite/parameters.toml", include_str!("../parameters.toml")),
     budgets: ("suites/image-pull-suite/budgets.toml", include_str!("../budgets.toml")),
     deviations_of_our_clusters: &[OF_OUR_CLUSTERS],
 };
@@ -37,6 +35,14 @@ const OF_OUR_CLUSTERS: &str = "Kubernetes and containerd are newer than in the d
 /// When the file is malformed, with its line.
 pub fn parameters() -> Result<Rows, Error> {
     SUITE.rows()
+}
+
+/// Reads every row, those of the run that is about to begin with its overrides.
+///
+/// # Errors
+/// For the first row that no driver takes, with its line.
+pub fn check_rows() -> Result<(), Error> {
+    SUITE.check(&[Kind::of::<PullTest>()])
 }
 
 /// The row called `test`.

@@ -20,4 +20,4 @@ pub mod tenant;
 pub mod usable;
 
 pub use rig::{Meddler, Scene};
-pub use row::{DISTURBED_FIXTURE, ROWS_FILE, benchmark_row, disturbed_row, narrow_row, parameters};
+pub use row::{DISTURBED_FIXTURE, benchmark_row, check_rows, disturbed_row, narrow_row, parameters};

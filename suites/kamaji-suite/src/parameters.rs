@@ -50,10 +50,12 @@ pub enum KeyFormat {
 #[serde(deny_unknown_fields)]
 pub struct Benchmark {
     /// Tenant Control Planes.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub tenants: u32,
     /// Of these, how many get a real apiserver.
     pub usable: u32,
     /// DataStores, each an etcd of its own.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub datastores: u32,
     /// How the key of their authority is written.
     pub authority_key: KeyFormat,
@@ -64,8 +66,10 @@ pub struct Benchmark {
     /// Tenants of a batch, where they come in batches.
     pub batch: u32,
     /// Tenants that the operator reconciles at once (`--max-concurrent-tcp-reconciles`).
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub reconciles: u32,
     /// Pods of each.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub replicas: u32,
     /// Version of Kubernetes that they ask for.
     pub version: String,
@@ -74,6 +78,7 @@ pub struct Benchmark {
     /// Nodes of the operator and the DataStores: `t3.medium`. Nothing is scheduled to them.
     pub infra_nodes: u32,
     /// Nodes of the tenants: `r3.xlarge`.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub workload_nodes: u32,
     /// Seconds in which tenants without an apiserver refuse the operator, to see what its retries cost.
     pub unanswered_s: u64,
@@ -85,8 +90,10 @@ pub struct Benchmark {
     /// to it every 30 s (`cmd/kube-controller-manager/app/core.go`), so that a short trial may be over before it knows tenants.
     pub leaks_within_s: u64,
     /// Seconds without progress after which a phase is stalled.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub stalled_after_s: u64,
     /// Seconds after which a phase is over even if it moves.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub phase_limit_s: u64,
 }
 

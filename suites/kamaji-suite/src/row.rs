@@ -1,6 +1,6 @@
 //! The rows of the suite: their parameters, budgets, deviations and the published figures beside ours.
 
-use harness::{Error, Row, Rows, Suite};
+use harness::{Error, Kind, Row, Rows, Suite};
 use record::Published;
 
 use crate::parameters::Benchmark;
@@ -9,11 +9,9 @@ use crate::parameters::Benchmark;
 pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
 /// Variable with the descriptor of a cluster that has few Service addresses.
 const NARROW_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_NARROW";
-/// The name of the parameters' file in messages.
-pub const ROWS_FILE: &str = "suites/kamaji-suite/parameters.toml";
 const SUITE: Suite = Suite {
     package: env!("CARGO_PKG_NAME"),
-    parameters: (ROWS_FILE, include_str!("../parameters.toml")),
+    parameters: ("suites/kamaji-suite/parameters.toml", include_str!("../parameters.toml")),
     budgets: ("suites/kamaji-suite/budgets.toml", include_str!("../budgets.toml")),
     deviations_of_our_clusters: &[OF_OUR_CLUSTERS],
 };
@@ -43,6 +41,14 @@ const OF_OUR_CLUSTERS: &str = "The management cluster's etcd does not sync its d
 /// When the file is malformed, with its line.
 pub fn parameters() -> Result<Rows, Error> {
     SUITE.rows()
+}
+
+/// Reads every row, those of the run that is about to begin with its overrides.
+///
+/// # Errors
+/// For the first row that no driver takes, with its line.
+pub fn check_rows() -> Result<(), Error> {
+    SUITE.check(&[Kind::of::<Benchmark>()])
 }
 
 /// The row called `test`, on the fixture that every measuring row shares.

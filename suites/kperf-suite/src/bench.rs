@@ -18,16 +18,21 @@ pub struct Bench {
     /// File of the profile in `fixtures/kperf`.
     pub profile: String,
     /// Runners, each of which sends the whole profile.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub runners: u32,
     /// The name of the node pool, with which the names of its nodes begin: a profile may name one of them.
     pub pool: String,
     /// Nodes of the pool.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub nodes: u32,
     /// CPUs of a node.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub node_cpu: u32,
     /// Memory of a node in GiB.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub node_memory_gib: u32,
     /// Pods that fit on a node.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub node_max_pods: u32,
     /// Pods of the Job that is made, waited for and deleted over and over; with 0 there is none.
     pub job_pods: u32,
@@ -40,8 +45,10 @@ pub struct Bench {
     /// Seconds from the end of one Job, or of one restart, to the next.
     pub pause_s: u64,
     /// Seconds that the load may take.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub limit_s: u64,
     /// Seconds without progress after which the phase of the nodes or of the pods is stalled.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub stalled_after_s: u64,
     /// Seed of every random choice.
     pub seed: u64,

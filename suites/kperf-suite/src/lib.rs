@@ -6,6 +6,6 @@ pub mod nodepool;
 mod row;
 
 pub use row::{
-    DISTURBED_FIXTURE, FIXTURE, ROWS_FILE, bench_row, disturbed_bench_row, disturbed_load_row, disturbed_row, load_row,
-    nodepool_row, parameters,
+    DISTURBED_FIXTURE, FIXTURE, bench_row, check_rows, disturbed_bench_row, disturbed_load_row, disturbed_row,
+    load_row, nodepool_row,
 };

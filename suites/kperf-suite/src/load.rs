@@ -35,6 +35,7 @@ pub struct Load {
     /// File of the profile in `fixtures/kperf`.
     pub profile: String,
     /// Runners, each of which sends the whole profile.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub runners: u32,
     /// Pods that are there before.
     pub pods: u32,
@@ -47,6 +48,7 @@ pub struct Load {
     /// Watches of one ConfigMap each.
     pub watches: u32,
     /// Seconds that the load may take.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub limit_s: u64,
     /// Seed of every random choice.
     pub seed: u64,

@@ -21,22 +21,30 @@ const POOL: &str = "kperf";
 #[serde(deny_unknown_fields)]
 pub struct NodePool {
     /// Nodes of the pool.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub nodes: u32,
     /// CPUs of a node.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub node_cpu: u32,
     /// Memory of a node in GiB.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub node_memory_gib: u32,
     /// Pods that fit on a node.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub node_max_pods: u32,
     /// Deployments.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub deployments: u32,
     /// Pods of each.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub replicas: u32,
     /// Whether every Deployment is rolled once.
     pub roll: bool,
     /// Seconds without progress after which a phase is stalled.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub stalled_after_s: u64,
     /// Seconds after which a phase is over even if it moves.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub phase_limit_s: u64,
 }
 

@@ -1,6 +1,6 @@
 //! The rows of the suite: their parameters, budgets, deviations and the figures that stand beside ours.
 
-use harness::{Error, Row, Rows, Suite};
+use harness::{Error, Kind, Row, Suite};
 use record::Published;
 use serde::de::DeserializeOwned;
 
@@ -10,13 +10,11 @@ use crate::nodepool::NodePool;
 
 /// Variable with the descriptor of the cluster that disturbed rows have to themselves.
 pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
-/// The name of the parameters' file in messages.
-pub const ROWS_FILE: &str = "suites/kperf-suite/parameters.toml";
 /// Variable with the descriptor of the cluster that every measuring row shares.
 pub const FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK";
 const SUITE: Suite = Suite {
     package: env!("CARGO_PKG_NAME"),
-    parameters: (ROWS_FILE, include_str!("../parameters.toml")),
+    parameters: ("suites/kperf-suite/parameters.toml", include_str!("../parameters.toml")),
     budgets: ("suites/kperf-suite/budgets.toml", include_str!("../budgets.toml")),
     deviations_of_our_clusters: &DEVIATIONS_OF_OUR_CLUSTERS,
 };
@@ -71,12 +69,12 @@ const DEVIATIONS_OF_OUR_CLUSTERS: [&str; 2] = [
     "etcd does not sync its disk, and the client rate limits of the controller manager and the scheduler are raised: see the settings in the record.",
 ];
 
-/// The suite's parameters.
+/// Reads every row, those of the run that is about to begin with its overrides.
 ///
 /// # Errors
-/// When the file is malformed, with its line.
-pub fn parameters() -> Result<Rows, Error> {
-    SUITE.rows()
+/// For the first row that no driver takes, with its line.
+pub fn check_rows() -> Result<(), Error> {
+    SUITE.check(&[Kind::of::<NodePool>(), Kind::of::<Load>(), Kind::of::<Bench>()])
 }
 
 /// The row of the virtual node pool called `test`, on the fixture that every measuring row shares.

@@ -20,6 +20,6 @@ pub use drive::{Disturb, drive};
 pub use parameters::{Benchmark, Comparison, Simulated};
 pub use rig::Rig;
 pub use row::{
-    DISTURBED_FIXTURE, FIXTURE, ROWS_FILE, benchmark_row, comparison_row, disturbed_comparison_row, disturbed_row,
+    DISTURBED_FIXTURE, FIXTURE, benchmark_row, check_rows, comparison_row, disturbed_comparison_row, disturbed_row,
     disturbed_simulated_row, parameters as rows, simulated_row, spegel_row,
 };

@@ -37,20 +37,27 @@ pub struct Benchmark {
     /// The shape of the image.
     pub image: Shape,
     /// Bytes of its layers in all. They are incompressible, so that this is what travels.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub image_bytes: u64,
     /// Layers of an `even` image; the other shapes have their own.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub layers: u64,
-    /// What the image's content is drawn from.
+    /// What the image's content is drawn from, with the moment of the trial.
     pub seed: u64,
     /// Pods that an update may replace at once.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub max_unavailable: u32,
     /// What the registry may send to everybody together, in Mbit/s.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub origin_mbit: u32,
     /// What the cache may send to all nodes together, or each peer to all others, in Mbit/s.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub mirror_mbit: u32,
     /// Seconds without progress after which a phase is stalled.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub stalled_after_s: u64,
     /// Seconds after which a phase is over even if it moves.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub phase_limit_s: u64,
 }
 
@@ -61,24 +68,32 @@ pub struct Comparison {
     /// The mirror that is compared with none.
     pub mirror: MirrorName,
     /// Measured runs of each arm.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub repeats: usize,
     /// As in [`Benchmark`].
     pub image: Shape,
     /// As in [`Benchmark`].
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub image_bytes: u64,
     /// As in [`Benchmark`].
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub layers: u64,
     /// As in [`Benchmark`].
     pub seed: u64,
     /// As in [`Benchmark`].
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub max_unavailable: u32,
     /// As in [`Benchmark`].
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub origin_mbit: u32,
     /// As in [`Benchmark`].
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub mirror_mbit: u32,
     /// As in [`Benchmark`].
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub stalled_after_s: u64,
     /// As in [`Benchmark`].
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub phase_limit_s: u64,
 }
 
@@ -87,12 +102,16 @@ pub struct Comparison {
 #[serde(deny_unknown_fields)]
 pub struct Simulated {
     /// Nodes.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub nodes: u32,
     /// As in [`Benchmark`].
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub max_unavailable: u32,
     /// As in [`Benchmark`].
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub stalled_after_s: u64,
     /// As in [`Benchmark`].
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub phase_limit_s: u64,
 }
 

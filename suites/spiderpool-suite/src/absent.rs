@@ -14,8 +14,10 @@ pub struct Absent {
     /// The families.
     pub families: Families,
     /// Deployments.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub deployments: u32,
     /// Pods of each.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub replicas: u32,
 }
 

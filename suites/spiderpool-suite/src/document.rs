@@ -105,7 +105,7 @@ pub(crate) fn published(own: &str, families: Families, deployments: u32, replica
 mod tests {
     use super::*;
     use crate::matrix::Matrix;
-    use crate::row::{ROWS_FILE, parameters};
+    use crate::row::parameters;
     use rstest::rstest;
     use std::collections::BTreeMap;
 
@@ -117,7 +117,7 @@ mod tests {
     #[case::a_smaller_row("spiderpool_v4_1x100", 4, Some("2m18s"))]
     #[case::a_smaller_floor("host_local_v4_1x100", 0, None)]
     fn a_row_knows_its_place_in_the_document(#[case] row: &str, #[case] figures: usize, #[case] create: Option<&str>) {
-        let (matrix, ..) = parameters().unwrap().row::<Matrix>(ROWS_FILE, row, &BTreeMap::new()).unwrap();
+        let (matrix, ..) = parameters().unwrap().row::<Matrix>(row, &BTreeMap::new()).unwrap();
         let published = published(matrix.plugin.system(), matrix.families, matrix.deployments, matrix.replicas);
         assert_eq!(published.len(), figures);
         let own = published.iter().find(|figure| figure.metric.as_deref() == Some("create_s"));

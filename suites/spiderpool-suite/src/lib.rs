@@ -23,7 +23,7 @@ pub mod system;
 pub mod tier;
 
 pub use row::{
-    DISTURBED_FIXTURE, ROWS_FILE, absent_row, disturbed_ratio_row, disturbed_row, matrix_row, parameters, ratio_row,
+    DISTURBED_FIXTURE, absent_row, check_rows, disturbed_ratio_row, disturbed_row, matrix_row, parameters, ratio_row,
     tier_row,
 };
 pub use system::Interpose;

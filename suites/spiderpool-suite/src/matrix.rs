@@ -26,22 +26,30 @@ pub struct Matrix {
     /// The families.
     pub families: Families,
     /// Deployments.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub deployments: u32,
     /// Pods of each.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub replicas: u32,
     /// Addresses beyond one for each pod, in percent of the pods.
     pub spare_percent: u32,
     /// Machines.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub nodes: u32,
     /// CPUs of a machine.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub node_cpu: u32,
     /// Memory of a machine in GiB.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub node_memory_gib: u32,
     /// Pods that fit on a machine.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub node_max_pods: u32,
     /// Sandboxes that one kubelet makes or tears down at once.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub sandboxes_per_node: usize,
     /// Programs of a plugin that run at once on the machine that measures.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub execs_at_once: usize,
     /// Seconds without power.
     pub outage_s: u64,
@@ -49,8 +57,10 @@ pub struct Matrix {
     /// every few seconds has not found yet is no leak.
     pub records_within_s: u64,
     /// Seconds without progress after which a phase is stalled.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub stalled_after_s: u64,
     /// Seconds after which a phase is over even if it moves.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub phase_limit_s: u64,
 }
 

@@ -1,6 +1,6 @@
 //! The rows of the suite: their parameters, budgets, deviations and the published figures beside ours.
 
-use harness::{Error, Row, Rows, Suite};
+use harness::{Error, Kind, Row, Rows, Suite};
 
 use crate::absent::Absent;
 use crate::document::published;
@@ -13,7 +13,7 @@ const FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK";
 /// Variable with the descriptor of the cluster that disturbed rows have to themselves.
 pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
 /// The name of the parameters' file in messages.
-pub const ROWS_FILE: &str = "suites/spiderpool-suite/parameters.toml";
+const ROWS_FILE: &str = "suites/spiderpool-suite/parameters.toml";
 const SUITE: Suite = Suite {
     package: env!("CARGO_PKG_NAME"),
     parameters: (ROWS_FILE, include_str!("../parameters.toml")),
@@ -49,6 +49,14 @@ const OF_OUR_CLUSTERS: &str = "etcd does not sync its disk, and the client rate 
 /// When the file is malformed, with its line.
 pub fn parameters() -> Result<Rows, Error> {
     SUITE.rows()
+}
+
+/// Reads every row, those of the run that is about to begin with its overrides.
+///
+/// # Errors
+/// For the first row that no driver takes, with its line.
+pub fn check_rows() -> Result<(), Error> {
+    SUITE.check(&[Kind::of::<Matrix>(), Kind::of::<Tier>(), Kind::of::<Ratio>(), Kind::of::<Absent>()])
 }
 
 /// The row called `test`, on the fixture that every measuring row shares.

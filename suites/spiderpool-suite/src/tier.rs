@@ -38,12 +38,16 @@ pub struct Tier {
     /// The families.
     pub families: Families,
     /// Addresses of each family in the pool, and requests for one.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub addresses: u32,
     /// Requests under way at once.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub at_once: usize,
     /// Seconds without progress after which a phase is stalled.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub stalled_after_s: u64,
     /// Seconds after which a phase is over even if it moves.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub phase_limit_s: u64,
 }
 
@@ -54,16 +58,21 @@ pub struct Ratio {
     /// The families.
     pub families: Families,
     /// Addresses of each family in the pool, and requests for one.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub addresses: u32,
     /// Requests under way at once.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub at_once: usize,
     /// Measured runs of each plugin.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub repeats: usize,
     /// Runs of each before that are thrown away.
     pub warm_up: usize,
     /// Seconds without progress after which a phase is stalled.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub stalled_after_s: u64,
     /// Seconds after which a phase is over even if it moves.
+    #[serde(deserialize_with = "harness::at_least_one")]
     pub phase_limit_s: u64,
 }
 

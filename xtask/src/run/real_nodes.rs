@@ -49,7 +49,7 @@ pub(crate) fn not_selected(ctx: &Ctx, suites: &[Suite], args: &RunArgs) -> Resul
     let profile = args.profile.on_kind();
     let packages = suites.iter().flat_map(|suite| ["-p".to_owned(), suite.package.clone()]);
     let rows = ["-E", "binary(kind) & not test(/^disturbed::/)"].map(str::to_owned);
-    let rows = Nextest::new(ctx, profile.name(), packages.chain(rows).collect())?.rows()?;
+    let rows = Nextest::new(ctx, profile.name(), packages.chain(rows).collect())?.list()?.rows;
     let lacks = lacks_of_kind(kind::WORKERS);
     let needs = match lacks.is_empty() {
         true => format!("--profile {}", profile.name()),
