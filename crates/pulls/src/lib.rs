@@ -23,6 +23,12 @@ pub fn broken(error: origin::Error) -> harness::Error {
     harness::Error::Environment(error.to_string())
 }
 
+/// The seed of a trial's images, from that of its row. Images that were removed leave what was unpacked of them as long as a
+/// dead container refers to it, and a pull of the same content fetches no layer then: no trial has the content of another.
+pub fn image_seed(of_row: u64) -> u64 {
+    of_row.wrapping_add(micros(SystemTime::now()))
+}
+
 /// Microseconds since 1970.
 pub fn micros(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros() as u64

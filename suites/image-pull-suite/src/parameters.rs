@@ -30,7 +30,7 @@ pub struct PullTest {
     /// Layers of an `even` image; the other shapes have their own.
     #[serde(deserialize_with = "harness::at_least_one")]
     pub layers: u64,
-    /// What the image's content is drawn from.
+    /// What the image's content is drawn from, with the moment of the trial.
     pub seed: u64,
     /// Deployments.
     #[serde(deserialize_with = "harness::at_least_one")]

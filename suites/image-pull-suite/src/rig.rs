@@ -6,7 +6,7 @@ use cluster::KindNode;
 use harness::{Error, Result, Trial, fixture};
 use images::Image;
 use origin::Origin;
-use pulls::{Account, Held, Pull, Pulled, broken};
+use pulls::{Account, Held, Pull, Pulled, broken, image_seed};
 
 use crate::parameters::PullTest;
 use crate::row::FIXTURE;
@@ -25,6 +25,8 @@ pub(crate) struct Rig {
 impl Rig {
     /// Starts the registry, pushes the image, measures what comes through, and takes the image off every worker.
     pub(crate) async fn start(trial: &mut Trial, row: &PullTest) -> Result<Self> {
+        let row = &PullTest { seed: image_seed(row.seed), ..row.clone() };
+        trial.seed("image", row.seed);
         let (descriptor, fixtures) = fixture(FIXTURE)?;
         let (directory, scratch) = (fixtures.directory(&descriptor.name), trial.scratch()?);
         let origin = Origin::start(&descriptor, &directory, &scratch).await.map_err(broken)?;

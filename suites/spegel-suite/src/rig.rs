@@ -1,13 +1,11 @@
 //! What a row is run on: the registry beside the cluster, both versions of the image in it, the mirror before it, and the
 //! workers that will pull.
 
-use std::time::SystemTime;
-
 use cluster::KindNode;
 use harness::{Error, Result, Trial};
 use images::Image;
 use origin::Origin;
-use pulls::{Account, Held, broken, micros};
+use pulls::{Account, Held, broken, image_seed};
 
 use crate::mirror::{self, Mirror, Served};
 use crate::parameters::Benchmark;
@@ -39,9 +37,7 @@ impl Rig {
     /// Starts the registry and the mirror, pushes both versions, measures what comes through, and takes everything of the
     /// registry off every worker.
     pub(crate) async fn start(trial: &mut Trial, row: &Benchmark) -> Result<Self> {
-        // Removed images leave what was unpacked of them as long as a dead container refers to it, and a pull of the same content
-        // fetches no layer then: no trial has the content of another.
-        let row = &Benchmark { seed: row.seed.wrapping_add(micros(SystemTime::now())), ..row.clone() };
+        let row = &Benchmark { seed: image_seed(row.seed), ..row.clone() };
         trial.seed("images", row.seed);
         let (directory, scratch) = (trial.fixture_directory(), trial.scratch()?);
         let origin = Origin::start(trial.cluster(), &directory, &scratch).await.map_err(broken)?;
