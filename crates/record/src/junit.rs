@@ -7,16 +7,16 @@ use quick_junit::{Property, Report};
 use crate::gather::Run;
 use crate::run_dir::{Error, row_name, write_atomic};
 
+/// How nextest's JUnit file names the suite of a setup script.
+const SETUP_SCRIPT: &str = "@setup-script:";
+
 /// Copies nextest's JUnit file to `to`, giving each test case of a trial its verdict and the sentence that explains it
 /// as properties `kubedyno.verdict` and `kubedyno.reason`. Returns nextest's run id.
 ///
 /// # Errors
 /// When the file cannot be read, parsed or written.
 pub fn annotate_junit(from: &Path, to: &Path, run: &Run) -> Result<Option<String>, Error> {
-    let text =
-        std::fs::read_to_string(from).map_err(|source| Error::Io { action: "read", path: from.to_owned(), source })?;
-    let bad = |message: String| Error::Junit { path: from.to_owned(), message };
-    let mut report = Report::deserialize_from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let mut report = read(from)?;
     for suite in &mut report.test_suites {
         for case in &mut suite.test_cases {
             let package = suite.name.as_str().split("::").next().unwrap_or_default();
@@ -28,9 +28,30 @@ pub fn annotate_junit(from: &Path, to: &Path, run: &Run) -> Result<Option<String
         }
     }
     let id = report.uuid.map(|uuid| uuid.to_string());
-    let text = report.to_string().map_err(|error| bad(error.to_string()))?;
+    let text = report.to_string().map_err(|error| bad(from, error.to_string()))?;
     write_atomic(to, text.as_bytes())?;
     Ok(id)
+}
+
+/// Seconds that the test functions of a JUnit file of nextest's took together: trials with what goes before and after what they
+/// measure, and without nextest's setup scripts.
+///
+/// # Errors
+/// When the file cannot be read or parsed.
+pub fn tests_took_s(junit: &Path) -> Result<f64, Error> {
+    let suites = read(junit)?.test_suites;
+    let of_tests = suites.iter().filter(|suite| !suite.name.as_str().starts_with(SETUP_SCRIPT));
+    Ok(of_tests.flat_map(|suite| &suite.test_cases).filter_map(|case| case.time).map(|time| time.as_secs_f64()).sum())
+}
+
+fn read(path: &Path) -> Result<Report, Error> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+    Report::deserialize_from_str(&text).map_err(|error| bad(path, error.to_string()))
+}
+
+fn bad(path: &Path, message: String) -> Error {
+    Error::Junit { path: path.to_owned(), message }
 }
 
 #[cfg(test)]
@@ -63,5 +84,15 @@ mod tests {
         let text = std::fs::read_to_string(&to).unwrap();
         assert!(text.contains(r#"<property name="kubedyno.verdict" value="stalled"/>"#), "{text}");
         assert!(text.contains("stalled at 1/2 &lt;after"), "{text}");
+    }
+
+    #[test]
+    fn what_tests_took_is_without_setup_scripts() {
+        let script = r#"<testsuite name="@setup-script:kwok" tests="1" disabled="0" errors="0" failures="0">
+        <testcase name="kwok" classname="@setup-script:kwok" time="7.0"/></testsuite></testsuites>"#;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("junit.xml");
+        std::fs::write(&file, NEXTEST.replace("</testsuites>", script)).unwrap();
+        assert!((tests_took_s(&file).unwrap() - 1.0).abs() < 1e-9);
     }
 }

@@ -24,7 +24,7 @@ pub use comparison::{
 pub use fingerprint::Fingerprint;
 pub use gather::{Expected, Run, State, TrialSummary, gather};
 pub use html::html_page;
-pub use junit::annotate_junit;
+pub use junit::{annotate_junit, tests_took_s};
 pub use pictures::{pictures_of_page, ratio_picture};
 pub use run_dir::{Error, RunDir, new_run_id, row_name};
 pub use schema::{
