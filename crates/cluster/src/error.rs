@@ -146,10 +146,12 @@ pub enum Error {
         stall: std::time::Duration,
     },
     /// The fixture does not work.
-    #[error("cluster `{name}` is not healthy: {}; `cargo xtask cluster up --name {name}` repairs it", problems.join("; "))]
+    #[error("cluster `{name}` is not healthy: {}; `{}` repairs it", problems.join("; "), up_command(provider, name))]
     Unhealthy {
         /// Its name.
         name: String,
+        /// Its provider.
+        provider: String,
         /// What is wrong with it.
         problems: Vec<String>,
     },

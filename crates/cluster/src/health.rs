@@ -58,7 +58,10 @@ impl Health {
         match *self {
             Self::Healthy => None,
             _ if descriptor.is_existing() => Some(Error::NotServing { server: descriptor.apiserver.clone(), problems }),
-            _ => Some(Error::Unhealthy { name: descriptor.name.clone(), problems }),
+            _ => {
+                let (name, provider) = (descriptor.name.clone(), descriptor.provider.clone());
+                Some(Error::Unhealthy { name, provider, problems })
+            }
         }
     }
 
