@@ -95,7 +95,7 @@ impl Phase {
             progress,
             stages,
             quantiles: quantiles(&times, &drawn),
-            remarks: times.iter().flat_map(|(stage, of, times)| remarks(phase, stage, of, times.as_ref())).collect(),
+            remarks: times.iter().filter_map(|(stage, of, times)| remark(stage, of, times.as_ref()?)).collect(),
             moves: moves(phase),
             missing: Table::of_pairs(
                 "Objects that it cannot account for, the first of them",
@@ -155,15 +155,10 @@ fn times(ledgers: &[LedgerTable], phase: &PhaseRecord, stage: &str, of: &Quantil
     times.min_by_key(|times| times.ms.len().abs_diff(of.n))
 }
 
-/// What a reader of a stage's quantiles has to know: that they rest on few of the objects, or on others than the curve.
-fn remarks(phase: &PhaseRecord, stage: &str, of: &Quantiles, times: Option<&StageTimes>) -> Vec<String> {
-    let few = (of.n * 2 < phase.done).then(|| {
-        let others = "of the others an event came late, only a list told, or one event showed both ends";
-        format!("{stage}: its quantiles rest on {} of {} objects; {others}.", of.n, phase.done)
-    });
-    let drawn = times.map(|times| times.ms.len()).filter(|drawn| *drawn != of.n);
-    let other = drawn.map(|drawn| format!("{stage}: the curve has {drawn} objects, the record's quantiles {}.", of.n));
-    few.into_iter().chain(other).collect()
+/// A curve that rests on other objects than the record's quantiles.
+fn remark(stage: &str, of: &Quantiles, times: &StageTimes) -> Option<String> {
+    let drawn = times.ms.len();
+    (drawn != of.n).then(|| format!("{stage}: the curve has {drawn} objects, the record's quantiles {}.", of.n))
 }
 
 /// The quantiles of each stage. What came late or was only listed is no measurement, and is counted beside them.
