@@ -47,6 +47,11 @@ impl Error {
         move |source| Self::Api { what, source: Box::new(source) }
     }
 
+    /// What it says, as the beginning of the sentence that explains a verdict: what ended a trial between its phases names none.
+    pub(crate) fn sentence(&self) -> String {
+        self.to_string().trim_start_matches(": ").to_owned()
+    }
+
     /// The verdict of a trial that this error ended.
     pub fn verdict(&self) -> Verdict {
         match self {

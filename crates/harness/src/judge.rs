@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use measure::{Budgets, Verdict};
-use record::{PhaseRecord, Trial};
+use record::{PhaseRecord, Trial, other_programs};
 
 use crate::error::Error;
 
@@ -101,7 +101,8 @@ fn metrics(trial: &Trial) -> BTreeMap<String, f64> {
     metrics
 }
 
-/// Stages whose times rest on less than half of the objects: the others were seen late, or by a list only.
+/// Stages whose times rest on less than half of the objects, which are no random ones: a stamp of the others came late, after a
+/// watch had been broken, from a list, or never, and is no measurement.
 fn thin_stages(phase: &PhaseRecord) -> Vec<String> {
     let thin = phase.stages.iter().filter(|(_, times)| 2 * times.n < phase.done);
     let ended = phase.ended_watches.filter(|ended| *ended > 0.0);
@@ -110,7 +111,10 @@ fn thin_stages(phase: &PhaseRecord) -> Vec<String> {
     thin.map(|(stage, times)| {
         let PhaseRecord { name, done, .. } = phase;
         let n = times.n;
-        format!("{name}: the times of {stage} rest on {n} of {done} objects, the others were seen late, by a watch that had been broken{ended}")
+        format!(
+            "{name}: the times of {stage} rest on {n} of {done} objects: of the others an end was seen late, by a watch that had been \
+             broken, or by a list, or not at all{ended}"
+        )
     })
     .collect()
 }
@@ -142,16 +146,20 @@ fn untimed(trial: &Trial) -> Option<String> {
 fn sentence(trial: &Trial, verdict: Verdict, ended: Option<&Error>) -> String {
     let mut parts = Vec::new();
     if let Some(error) = ended {
-        parts.push(error.to_string().trim_start_matches(": ").to_owned());
+        parts.push(error.sentence());
+        parts.extend(trial.component_deaths.iter().cloned());
         if let Some(missing) = trial.phases.last().and_then(|phase| phase.missing.first()) {
             parts.push(format!("first missing: {}: {}", missing.name, missing.reason));
         }
     }
     let named = |wanted: Verdict| trial.budgets.iter().filter(move |budget| budget.verdict == wanted);
-    for wanted in [Verdict::Fail, Verdict::Invalid, Verdict::NoData] {
-        if ended.is_some() && wanted == Verdict::NoData {
-            continue;
-        }
+    // Of what was cut short, missing figures are no news; of what somebody or something interrupted, no figure is.
+    let news: &[Verdict] = match ended.map(Error::verdict) {
+        Some(Verdict::Invalid) => &[],
+        Some(_) => &[Verdict::Fail, Verdict::Invalid],
+        None => &[Verdict::Fail, Verdict::Invalid, Verdict::NoData],
+    };
+    for wanted in news.iter().copied() {
         parts.extend(named(wanted).take(NAMED).map(|budget| budget.reason.clone()));
         let more = named(wanted).count().saturating_sub(NAMED);
         if more > 0 {
@@ -167,8 +175,11 @@ fn sentence(trial: &Trial, verdict: Verdict, ended: Option<&Error>) -> String {
         };
         parts.push(if phases.is_empty() { met } else { format!("{met}: {phases}") });
     } else {
-        parts.extend(busiest(trial));
-        parts.extend(trial.component_deaths.iter().cloned());
+        if ended.is_none() {
+            parts.extend(trial.component_deaths.iter().cloned());
+        }
+        let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+        parts.extend(other_programs(trial, cpus).or_else(|| busiest(trial)));
     }
     if trial.budgets.is_empty() {
         parts.push("no budget binds this row".to_owned());
@@ -277,9 +288,27 @@ derivation = "d"
         assert_eq!(trial.verdict, Some(Verdict::Stalled));
         assert_eq!(
             trial.reason,
-            "create-pods: stalled at 99/100 after 12.00s; first missing: web-2: never running; unaccounted_objects is 1, \
-             budget at most 0; kube-scheduler (pid 7) died by +12 s"
+            "create-pods: stalled at 99/100 after 12.00s; kube-scheduler (pid 7) died by +12 s; first missing: web-2: never \
+             running; unaccounted_objects is 1, budget at most 0"
         );
+    }
+
+    #[test]
+    fn what_was_interrupted_is_told_without_the_budgets_that_it_could_not_meet() {
+        let mut trial = trial(0.0);
+        trial.phases[0].unaccounted = 100;
+        let error =
+            Error::Phase { phase: String::new(), end: "interrupted by SIGINT".to_owned(), verdict: Verdict::Invalid };
+        judge(&mut trial, Some(&error), &budgets());
+        assert_eq!((trial.verdict, trial.reason.as_str()), (Some(Verdict::Invalid), "interrupted by SIGINT"));
+    }
+
+    #[test]
+    fn that_others_had_the_machine_is_told_with_what_was_missed() {
+        let mut trial = trial(10.0);
+        trial.machine.busy_share = 1.0;
+        judge(&mut trial, None, &budgets());
+        assert!(trial.reason.contains("other programs had the rest"), "{}", trial.reason);
     }
 
     #[test]

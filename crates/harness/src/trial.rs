@@ -424,6 +424,11 @@ impl Trial {
     }
 
     async fn finish(mut self, outcome: Result<()>, budgets: &Budgets) -> Result<record::Trial> {
+        if let Err(error) = &outcome {
+            // Whoever interrupts may have little patience: what ended it is on disk before anything else is asked or written.
+            self.record.reason = error.sentence();
+            self.run_dir.write_trial(&self.record)?;
+        }
         if let (Some((_, _, progress)), Err(Error::Phase { end, verdict, .. })) = (&self.current, &outcome) {
             let end = progress.interrupt(end, *verdict, self.clock.elapsed());
             self.end_phase(&end).await?;

@@ -131,6 +131,9 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Complete { took } => write!(f, "complete after {}", human(*took)),
+            Self::Stalled { done, total, progress_until } if progress_until.is_zero() => {
+                write!(f, "stalled at {done}/{total} from the start")
+            }
             Self::Stalled { done, total, progress_until } => {
                 write!(f, "stalled at {done}/{total} after {}", human(*progress_until))
             }

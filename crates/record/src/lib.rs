@@ -9,6 +9,7 @@ mod fingerprint;
 mod gather;
 mod html;
 mod junit;
+mod others;
 mod pictures;
 mod run_dir;
 mod schema;
@@ -25,6 +26,7 @@ pub use fingerprint::Fingerprint;
 pub use gather::{Expected, Run, State, TrialSummary, gather};
 pub use html::html_page;
 pub use junit::{annotate_junit, tests_took_s};
+pub use others::other_programs;
 pub use pictures::{pictures_of_page, ratio_picture};
 pub use run_dir::{Error, RunDir, new_run_id, row_name};
 pub use schema::{

@@ -4,6 +4,7 @@ use measure::{Judged, Verdict};
 
 use super::series::Components;
 use super::usage::cores_between;
+use crate::others::{SATURATED, other_programs};
 use crate::schema::{PhaseRecord, Trial};
 use crate::stages::parts;
 use crate::table::{limit, observed};
@@ -11,11 +12,6 @@ use crate::text::{figure, percent, seconds};
 
 /// Missing and slow objects that are named.
 const NAMED: usize = 3;
-/// From this share of a core, or of all cores, a component or the machine had nothing left.
-const SATURATED: f64 = 0.85;
-/// Whoever has less than this share of a busy machine shares it with others. Programs that nobody samples (the kernel's own
-/// work, kwokctl) have a few percent of any machine.
-const OURS: f64 = 0.7;
 
 /// One line of the explanation.
 #[derive(Debug, PartialEq)]
@@ -76,7 +72,10 @@ pub(crate) fn causes(trial: &Trial, cpus: usize, components: Option<&Components>
     if !slowest.is_empty() {
         say("slowest", format!("{}.", slowest.join(", ")));
     }
-    for says in busy(trial, phase, cpus, components).into_iter().chain(others(trial, cpus)) {
+    for says in busy(trial, phase, cpus, components)
+        .into_iter()
+        .chain(other_programs(trial, cpus).map(|others| format!("Over the trial {others}.")))
+    {
         say("busy", says);
     }
     for death in &trial.component_deaths {
@@ -162,23 +161,6 @@ fn busy(trial: &Trial, phase: &PhaseRecord, cpus: usize, components: Option<&Com
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// Whether programs that have nothing to do with the trial took the machine's CPU: the busiest component is no cause then.
-fn others(trial: &Trial, cpus: usize) -> Option<String> {
-    let busy = trial.machine.busy_share;
-    let complete = || trial.phases.iter().filter(|phase| phase.verdict.is_none());
-    let took_s: f64 = complete().map(|phase| phase.took_s).sum();
-    let used_s: f64 = complete().flat_map(|phase| phase.components.values()).map(|used| used.cpu_s).sum();
-    let harness_s = trial.harness.cpu_s;
-    let share = (used_s + harness_s) / (took_s * cpus as f64);
-    (busy >= SATURATED && share < OURS * busy).then(|| {
-        format!(
-            "Over the trial the machine was {} busy, and the components and the harness had {} of it: other programs had the rest, and slowed them.",
-            percent(busy),
-            percent(share)
-        )
-    })
 }
 
 /// Cores that each component used in a phase.
