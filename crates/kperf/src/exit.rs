@@ -12,7 +12,8 @@ pub enum Exit {
     Usage = 2,
     /// The cluster cannot be reached or used, or a file cannot be written.
     Environment = 3,
-    /// The load ran, and its latencies say nothing: it was stopped, the generator was late, or no request was answered.
+    /// The load ran, and its latencies say nothing: it was stopped, a runner of its group was lost, the generator was late, or
+    /// no request was answered.
     NotMeasured = 11,
     /// Nothing was sent.
     NothingRan = 12,

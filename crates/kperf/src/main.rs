@@ -50,7 +50,8 @@ async fn groups(args: RunnergroupArgs, verbosity: u8) -> Result<Exit> {
             let client = kperf::client(kubeconfig).await?;
             let timeout = wait.then_some(timeout);
             let result = runnergroup::result(&client, name.as_deref(), timeout, format, latency).await?;
-            print(&String::from_utf8_lossy(&result))?;
+            print(&String::from_utf8_lossy(&result.json))?;
+            return Ok(if result.is_whole() { Exit::Done } else { Exit::NotMeasured });
         }
         RunnergroupCommand::Delete => runnergroup::delete(&kperf::client(kubeconfig).await?).await?,
         RunnergroupCommand::Supervise { name } => runnergroup::supervise(kubeconfig, &name, verbosity).await?,

@@ -27,7 +27,7 @@ use crate::nodepool::Affinity;
 use crate::report::{Format, Latency, of_group};
 use crate::say;
 pub use local::supervise;
-pub use objects::FlowControl;
+pub use objects::{FlowControl, GROUP_LABEL, RUNNER};
 pub use runner::run_one;
 pub use spec::GroupSpec;
 pub use store::{Group, State, delete, groups};
@@ -84,7 +84,11 @@ pub async fn run(asked: &RunGroups) -> Result<()> {
     };
     let image = match (driver, &asked.image) {
         (Driver::Job, None) => {
-            return Err(Error::Usage("--runner-image is needed: the runners of this cluster run in Pods".to_owned()));
+            return Err(Error::Usage(
+                "--runner-image is needed, because the runners of this cluster run in Pods; `cargo xtask runner-image` in \
+                 a checkout of kubedyno makes one"
+                    .to_owned(),
+            ));
         }
         (_, image) => image.clone().unwrap_or_else(|| "kperf".to_owned()),
     };
@@ -116,6 +120,24 @@ pub fn table(groups: &[Group]) -> String {
     columns(["NAME", "COUNT", "SUCCEEDED", "FAILED", "STATE", "START"], &rows)
 }
 
+/// What the runners of a group found, together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GroupResult {
+    /// The group, as it was when its runners were over.
+    pub group: Group,
+    /// Runners that left no result.
+    pub missing: u32,
+    /// The results of the others, added up.
+    pub json: Vec<u8>,
+}
+
+impl GroupResult {
+    /// Whether it is of all that the group was to send: no runner is missing, and none was stopped before its end.
+    pub fn is_whole(&self) -> bool {
+        self.missing == 0 && self.group.failed == 0
+    }
+}
+
 /// The result of a group: of the one that there is, where none is named.
 ///
 /// # Errors
@@ -126,7 +148,7 @@ pub async fn result(
     timeout: Option<Duration>,
     format: Format,
     latency: Latency,
-) -> Result<Vec<u8>> {
+) -> Result<GroupResult> {
     let until = timeout.map(|timeout| Instant::now() + timeout);
     let group = loop {
         match store::one(client, name).await {
@@ -149,11 +171,16 @@ pub async fn result(
     let Some(target) = results.first().map(|result| result.target.clone()) else {
         return Err(Error::TimedOut(format!("no runner of group {} left a result", group.name)));
     };
-    if (results.len() as u32) < group.count {
-        say(&format!("warning: {} of {} runners left no result", group.count - results.len() as u32, group.count));
+    let missing = group.count.saturating_sub(results.len() as u32);
+    if missing > 0 {
+        say(&format!("warning: {missing} of {} runners left no result", group.count));
+    }
+    if group.failed > missing {
+        let (cut, of) = (group.failed - missing, group.count);
+        say(&format!("warning: {cut} of {of} runners ended before their load did: the result is what they had until then"));
     }
     let runners: Vec<_> = results.into_iter().map(|result| result.phases).collect();
-    Ok(of_group(&target, &runners, format, latency))
+    Ok(GroupResult { group, missing, json: of_group(&target, &runners, format, latency) })
 }
 
 /// Whether a Pod would really run somewhere.

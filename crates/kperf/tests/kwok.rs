@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use cluster::{Descriptor, Fixtures, Lease, Mode, connect};
+use cluster::{Descriptor, Fixtures, Lease, Mode, Process, connect};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
@@ -135,6 +135,40 @@ async fn a_group_leaves_its_results_in_the_cluster_and_goes_with_its_processes()
     }
     assert_eq!(processes(name), 0, "they end when their group is deleted");
     assert_eq!(fixture.prints("rg status"), "NAME   COUNT   SUCCEEDED   FAILED   STATE   START\n");
+}
+
+/// The others send all of their load, and status, result and exit code tell what is missing.
+#[tokio::test]
+async fn a_runner_that_is_killed_costs_its_own_result_alone() {
+    let fixture = Fixture::adopt().await;
+    fixture.prints("rg delete");
+    let place = tempfile::tempdir().unwrap();
+    let spec = place.path().join("spec.yaml");
+    let text = "count: 3\nloadProfile: {version: 1, spec: {rate: 20, total: 100, conns: 1, client: 5, requests: [{shares: 1, \
+                staleList: {version: v1, resource: pods}}]}}\n";
+    std::fs::write(&spec, text).unwrap();
+    fixture.prints(&format!("rg run --runnergroup=file://{}", spec.display()));
+    let name = "runnergroup-server-0";
+    let runner = |process: &Process| {
+        let words = process.command_line();
+        words.contains(&"runner".to_owned()) && words.last().is_some_and(|index| index == "1")
+    };
+    let runner = loop {
+        match Process::with_argument(name).into_iter().find(runner) {
+            Some(process) => break process,
+            None => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    assert!(runner.kill(Duration::from_secs(5)));
+    let output = fixture.kperf("rg result --wait --timeout=1m");
+    assert_eq!(output.status.code(), Some(11), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("1 of 3 runners left no result"), "{output:?}");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&result["total"], &result["counts"]["completed"]), (&json!(200), &json!(200)));
+    let status = fixture.prints("rg status");
+    let row: Vec<&str> = status.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[..5], [name, "3", "2", "1", "finished"]);
+    fixture.prints("rg delete");
 }
 
 /// Processes with this word in their command line.

@@ -133,8 +133,8 @@ impl Status {
             ]);
         } else if over >= self.count {
             status["conditions"] = json!([
-                condition("FailureTarget", "BackoffLimitExceeded"),
-                condition("Failed", "BackoffLimitExceeded")
+                condition("FailureTarget", "FailedIndexes"),
+                condition("Failed", "FailedIndexes")
             ]);
         }
         status

@@ -12,7 +12,7 @@ use super::spec::GroupSpec;
 use super::{Driver, NAMESPACE};
 
 /// Label of everything of a group: its name.
-pub(super) const GROUP_LABEL: &str = "runnergroups.kperf.io/name";
+pub const GROUP_LABEL: &str = "runnergroups.kperf.io/name";
 /// Key of the profile in the group's ConfigMap, as kperf calls it.
 pub(super) const PROFILE: &str = "load_profile.yaml";
 /// Key of a runner's result in its ConfigMap.
@@ -20,7 +20,7 @@ pub(super) const RESULT: &str = "result.json";
 /// Who manages the Jobs whose runners are processes.
 pub(super) const MANAGER: &str = "kubedyno.io/kperf";
 /// ServiceAccount, ClusterRole and ClusterRoleBinding of the runners, and their FlowSchema.
-pub(super) const RUNNER: &str = "kperf-runner";
+pub const RUNNER: &str = "kperf-runner";
 
 /// Which priority level the requests of runners get, and before which other FlowSchemas.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -70,8 +70,8 @@ pub(super) fn job(name: &str, spec: &GroupSpec, driver: Driver, image: &str, ver
             "completionMode": "Indexed",
             "completions": spec.count,
             "parallelism": spec.count,
-            // A runner that is started again would send its load twice.
-            "backoffLimit": 0,
+            // A runner that is started again would send its load twice, and one that fails must not end the others.
+            "backoffLimitPerIndex": 0,
             "template": {
                 "metadata": {"labels": labels},
                 "spec": {

@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::objects::ensure_namespace;
 use crate::profile::LoadProfile;
 use crate::report::Part;
+use crate::say;
 
 /// How long the namespace may take to go.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
@@ -32,7 +33,7 @@ pub struct Group {
     pub name: String,
     /// Runners.
     pub count: u32,
-    /// Those that left a result.
+    /// Those that sent all of their load and left a result.
     pub succeeded: u32,
     /// Those that did not.
     pub failed: u32,
@@ -88,6 +89,9 @@ pub(super) async fn create(
     let job = typed(job).map_err(Error::api("cannot write the Job"))?;
     let created = jobs(client).create(&PostParams::default(), &job).await;
     let job = created.map_err(Error::api(format!("cannot create Job {name}")))?;
+    if job.spec.as_ref().is_none_or(|spec| spec.backoff_limit_per_index.is_none()) {
+        say("warning: this cluster is older than Kubernetes 1.29: it starts a runner that fails again, which then sends its load again");
+    }
     let profile = serde_json::to_string_pretty(&spec.load_profile).unwrap_or_default();
     put(client, &name, &job, BTreeMap::from([(PROFILE.to_owned(), profile)])).await?;
     Ok(name)
@@ -166,7 +170,12 @@ pub(super) async fn profile(client: &Client, group: &str) -> Result<LoadProfile>
 pub(super) async fn publish(client: &Client, group: &str, result: &RunnerResult) -> Result<()> {
     let job = jobs(client).get(group).await.map_err(Error::api(format!("cannot read Job {group}")))?;
     let text = serde_json::to_string(result).unwrap_or_default();
-    put(client, &format!("{group}-{}", result.index), &job, BTreeMap::from([(RESULT.to_owned(), text)])).await
+    let name = format!("{group}-{}", result.index);
+    match put(client, &name, &job, BTreeMap::from([(RESULT.to_owned(), text)])).await {
+        // Nobody else has this runner's number: it was taken before, and the answer got lost with an apiserver that ended.
+        Err(Error::Api { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.code == 409) => Ok(()),
+        put => put,
+    }
 }
 
 pub(super) fn jobs(client: &Client) -> Api<Job> {
@@ -246,8 +255,25 @@ impl fmt::Display for State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::StatusCode;
+    use kube::Config;
     use rstest::rstest;
+    use scripted::{Reply, Server, Speaks};
     use serde_json::json;
+
+    /// An apiserver that ends may have taken a result without having said so.
+    #[tokio::test]
+    async fn a_result_that_is_there_already_was_left() {
+        let server = Server::start(Speaks::Http1, |asked| match asked.method.as_str() {
+            "POST" => {
+                let there = json!({"kind": "Status", "status": "Failure", "reason": "AlreadyExists", "code": 409});
+                Reply { status: StatusCode::CONFLICT, ..Reply::ok(there.to_string()) }
+            }
+            _ => Reply::ok(json!({"metadata": {"name": "g", "uid": "u"}}).to_string()),
+        });
+        let client = Client::try_from(Config::new(format!("http://{}", server.address).parse().unwrap())).unwrap();
+        publish(&client, "g", &RunnerResult { index: 0, target: String::new(), phases: Vec::new() }).await.unwrap();
+    }
 
     #[rstest]
     #[case::not_begun(json!({}), State::Unknown, (0, 0))]
