@@ -38,6 +38,8 @@ pub(crate) enum Verb {
     Cluster(ClusterArgs),
     /// Get the image of kind's nodes: the published one where it can be pulled, otherwise one that is built.
     NodeImage(NodeImageArgs),
+    /// Make the image of kperf's runner, for the Pods of a runner group.
+    RunnerImage(RunnerImageArgs),
     /// What nextest's setup scripts call.
     #[command(hide = true)]
     Fixture(FixtureArgs),
@@ -98,6 +100,19 @@ pub(crate) struct NodeImageArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The image's name and its archive are printed. The archive is what `kind load image-archive` and `docker load` take; from Docker it
+can be tagged and pushed to a registry that the nodes of a cluster pull from. Neither is needed to make it.")]
+pub(crate) struct RunnerImageArgs {
+    /// Build kperf with all optimisations, which takes minutes the first time.
+    #[arg(long)]
+    pub(crate) release: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct FixtureArgs {
     #[command(subcommand)]
     pub(crate) verb: FixtureVerb,
@@ -129,6 +144,8 @@ pub(crate) enum FixtureVerb {
         #[arg(long, conflicts_with = "names")]
         suite: Option<String>,
     },
+    /// Make the image of kperf's runner, and tell nextest where it is.
+    RunnerImage,
 }
 
 #[derive(Debug, Args)]

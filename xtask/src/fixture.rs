@@ -13,6 +13,7 @@ use crate::cluster_verbs::source;
 use crate::ctx::{Ctx, print, say};
 use crate::exit::{Exit, Failure};
 use crate::kind;
+use crate::runner_image;
 use crate::suites;
 
 /// Variable with the name of the cluster that a run uses.
@@ -32,6 +33,10 @@ pub(crate) async fn fixture(ctx: &Ctx, args: &FixtureArgs) -> Result<Exit, Failu
             let suite = suites::select(ctx, std::slice::from_ref(suite))?.remove(0);
             let (_, rows) = suites::data(&suite)?;
             programs(ctx, &rows.programs().map(str::to_owned).collect::<Vec<_>>())?;
+        }
+        FixtureVerb::RunnerImage => {
+            let image = serde_json::to_string(&runner_image::made(ctx, false)?).unwrap_or_default();
+            tell(&format!("{}={image}\n", nodeimage::RUNNER_IMAGE))?;
         }
     }
     Ok(Exit::Ok)

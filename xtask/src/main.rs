@@ -21,6 +21,7 @@ mod power;
 mod preflight;
 mod report;
 mod run;
+mod runner_image;
 mod suites;
 mod test;
 mod tools;
@@ -60,6 +61,7 @@ async fn dispatch(verb: Verb, ctx: &Ctx) -> Result<Exit, Failure> {
         Verb::Tools(args) => tools::tools(ctx, &args),
         Verb::Cluster(args) => cluster_verbs::cluster(ctx, args).await,
         Verb::NodeImage(args) => kind::node_image(ctx, &args),
+        Verb::RunnerImage(args) => runner_image::runner_image(ctx, &args),
         Verb::Fixture(args) => fixture::fixture(ctx, &args).await,
         Verb::Run(args) => run::run(ctx, args).await,
         Verb::Report(args) => report::report(ctx, &args),

@@ -37,7 +37,7 @@ fn text(output: &Output) -> String {
 #[case::clusters_of_others_are_not_made(&["cluster", "up", "--provider", "existing"], 2, "[possible values: kwok, kind]")]
 #[case::no_such_shape(&["cluster", "up", "--provider", "kind", "--nodes", "3", "--dry-run"], 2, "there is no shape of 3 workers: there are 2, 4, 9; write ")]
 #[case::no_rows_on_others(&["run", "image-pull", "--provider", "existing"], 13, "image-pull-suite has rows on kind clusters only: --provider kind")]
-#[case::no_rows_on_kind(&["run", "kperf", "--provider", "kind"], 13, "kperf-suite has rows on kwok clusters only: --provider kwok")]
+#[case::no_rows_on_kind(&["run", "kamaji", "--provider", "kind"], 13, "kamaji-suite has rows on kwok clusters only: --provider kwok")]
 #[case::profile_of_others(&["run", "--profile", "kind", "--provider", "kwok"], 2, "--profile kind is of rows on kind clusters: take --provider away")]
 #[case::no_build(&["gate", "kperf", "--head", "fast"], 2, "`fast` is no build: write `pinned`, a path, or a version such as v1.36.2")]
 #[case::no_such_program(&["gate", "kperf", "--head", "./nowhere/kube-apiserver"], 2, "nowhere/kube-apiserver: there is no such program")]

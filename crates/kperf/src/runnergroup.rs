@@ -177,7 +177,9 @@ pub async fn result(
     }
     if group.failed > missing {
         let (cut, of) = (group.failed - missing, group.count);
-        say(&format!("warning: {cut} of {of} runners ended before their load did: the result is what they had until then"));
+        say(&format!(
+            "warning: {cut} of {of} runners ended before their load did: the result is what they had until then"
+        ));
     }
     let runners: Vec<_> = results.into_iter().map(|result| result.phases).collect();
     Ok(GroupResult { group, missing, json: of_group(&target, &runners, format, latency) })

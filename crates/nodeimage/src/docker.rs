@@ -53,7 +53,8 @@ fn archive(options: &[&str], archive: &Path, directory: &Path, shell: &Shell) ->
     Ok(shell.run(Path::new("tar"), &[options, &args].concat(), &[])?)
 }
 
-fn digest(path: &Path) -> Result<String> {
+/// The sha256 of a file.
+pub(crate) fn digest(path: &Path) -> Result<String> {
     let mut file = fs::File::open(path).map_err(Error::io("read", path))?;
     let (mut sha256, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     loop {

@@ -10,6 +10,7 @@ mod ingredients;
 mod published;
 mod registry;
 mod root;
+mod runner;
 
 use std::path::Path;
 
@@ -20,6 +21,7 @@ pub use crate::error::{Error, Result};
 pub use crate::ingredients::{Ingredients, PROGRAMS};
 pub use crate::published::{PUBLISHED, pull};
 pub use crate::registry::{REGISTRY_IMAGE, REGISTRY_PORT, registry_image};
+pub use crate::runner::{RUNNER_IMAGE, RUNNER_REPOSITORY, RunnerImage, runner_image};
 
 /// Whether Docker has an image.
 pub fn is_there(image: &str) -> bool {

@@ -5,6 +5,7 @@ use record::Published;
 use serde::de::DeserializeOwned;
 
 use crate::bench::Bench;
+use crate::group::Group;
 use crate::load::Load;
 use crate::nodepool::NodePool;
 
@@ -12,6 +13,8 @@ use crate::nodepool::NodePool;
 pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
 /// Variable with the descriptor of the cluster that every measuring row shares.
 pub const FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK";
+/// Variable with the descriptor of the cluster of real nodes.
+pub const KIND_FIXTURE: &str = "KUBEDYNO_FIXTURE_KIND";
 const SUITE: Suite = Suite {
     package: env!("CARGO_PKG_NAME"),
     parameters: ("suites/kperf-suite/parameters.toml", include_str!("../parameters.toml")),
@@ -42,7 +45,19 @@ const BENCH: Subject = Subject {
     deviations: &DEVIATIONS_OF_BENCHES,
     published: |_| Vec::new(),
 };
+const GROUP: Subject = Subject {
+    title: "Getting started with kperf: kperf-runnergroup",
+    deviations: &DEVIATIONS_OF_GROUPS,
+    published: published_of_loads,
+};
 
+const DEVIATIONS_OF_GROUPS: [&str; 5] = [
+    "The nodes are containers of one machine: apiserver and runners share its cores. The document had a virtual machine for each node.",
+    "A group's state is in the cluster, as a Job and ConfigMaps; kperf keeps a server Pod for it.",
+    "A runner that is lost costs its own result (backoffLimitPerIndex); in kperf it ends the whole group.",
+    "The runners run on any worker; the document's group asks for an instance type.",
+    "What is listed are the Pods that a small cluster has by itself: an answer is smaller than the document's.",
+];
 const DEVIATIONS_OF_BENCHES: [&str; 7] = [
     DEVIATIONS_OF_LOADS[0],
     DEVIATIONS_OF_LOADS[1],
@@ -68,13 +83,14 @@ const DEVIATIONS_OF_OUR_CLUSTERS: [&str; 2] = [
     "Kubernetes, kwok and etcd are the pinned versions; the document's example shows kwok v0.5.1.",
     "etcd does not sync its disk, and the client rate limits of the controller manager and the scheduler are raised: see the settings in the record.",
 ];
+const OF_REAL_NODES: &str = "Kubernetes is newer than in the document, and a kind cluster has one control plane: see the versions and settings of this record.";
 
 /// Reads every row, those of the run that is about to begin with its overrides.
 ///
 /// # Errors
 /// For the first row that no driver takes, with its line.
 pub fn check_rows() -> Result<(), Error> {
-    SUITE.check(&[Kind::of::<NodePool>(), Kind::of::<Load>(), Kind::of::<Bench>()])
+    SUITE.check(&[Kind::of::<NodePool>(), Kind::of::<Load>(), Kind::of::<Bench>(), Kind::of::<Group>()])
 }
 
 /// The row of the virtual node pool called `test`, on the fixture that every measuring row shares.
@@ -126,6 +142,28 @@ pub fn disturbed_row(row: &str, test: &str) -> Result<(Row, NodePool), Error> {
     self::row(&NODEPOOL, row, DISTURBED_FIXTURE, Some(format!("disturbed/{test}")))
 }
 
+/// The row of a runner group called `test`, on the cluster of real nodes.
+///
+/// # Errors
+/// As [`nodepool_row`].
+pub fn group_row(test: &str) -> Result<(Row, Group), Error> {
+    on_real_nodes(test, None)
+}
+
+/// A row of a runner group for a test that disturbs it; see [`disturbed_row`]. It shares the cluster of the others.
+///
+/// # Errors
+/// As [`nodepool_row`].
+pub fn disturbed_group_row(row: &str, test: &str) -> Result<(Row, Group), Error> {
+    on_real_nodes(row, Some(format!("disturbed/{test}")))
+}
+
+fn on_real_nodes(test: &str, aside: Option<String>) -> Result<(Row, Group), Error> {
+    // It has no needs: an image that is loaded on nodes from inside is nothing for a cluster of others.
+    let (row, group) = row(&GROUP, test, KIND_FIXTURE, aside)?;
+    Ok((Row { deviations_of_our_clusters: vec![OF_REAL_NODES.to_owned()], ..row }, group))
+}
+
 fn row<T: DeserializeOwned>(
     subject: &Subject,
     test: &str,
@@ -156,7 +194,7 @@ fn published_of_loads(row: &str) -> Vec<Published> {
             figure("10 requests of the example profile, maximum", "286.7 ms", one, Some("load_service_max_ms")),
             figure("bytes of a request of the example profile", "285,645", one, Some("load_bytes_per_request")),
         ],
-        "example_group" => vec![
+        "example_group" | "runner_group_smoke" => vec![
             figure("100 requests of 10 runners, p50", "84.2 ms", ten, Some("load_service_p50_ms")),
             figure("100 requests of 10 runners, p99", "186.3 ms", ten, Some("load_service_p99_ms")),
             figure("100 requests of 10 runners, maximum", "205.4 ms", ten, Some("load_service_max_ms")),

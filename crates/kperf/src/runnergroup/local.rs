@@ -132,10 +132,8 @@ impl Status {
                 condition("Complete", "CompletionsReached")
             ]);
         } else if over >= self.count {
-            status["conditions"] = json!([
-                condition("FailureTarget", "FailedIndexes"),
-                condition("Failed", "FailedIndexes")
-            ]);
+            status["conditions"] =
+                json!([condition("FailureTarget", "FailedIndexes"), condition("Failed", "FailedIndexes")]);
         }
         status
     }

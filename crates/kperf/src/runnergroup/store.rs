@@ -90,7 +90,9 @@ pub(super) async fn create(
     let created = jobs(client).create(&PostParams::default(), &job).await;
     let job = created.map_err(Error::api(format!("cannot create Job {name}")))?;
     if job.spec.as_ref().is_none_or(|spec| spec.backoff_limit_per_index.is_none()) {
-        say("warning: this cluster is older than Kubernetes 1.29: it starts a runner that fails again, which then sends its load again");
+        say(
+            "warning: this cluster is older than Kubernetes 1.29: it starts a runner that fails again, which then sends its load again",
+        );
     }
     let profile = serde_json::to_string_pretty(&spec.load_profile).unwrap_or_default();
     put(client, &name, &job, BTreeMap::from([(PROFILE.to_owned(), profile)])).await?;
