@@ -53,10 +53,11 @@ pub async fn drive(trial: &mut Trial, row: &Group) -> Result<()> {
     clear(trial, &client).await?;
 
     let runners = Runners::watched(trial, row).await?;
+    // Some runners may be over before the last one runs.
+    let before = Served::read(&client).await;
     runners.intend();
     // On the heap: it is a large future.
     trial.phase(runners.start(), async { Box::pin(runnergroup::run(&asked)).await.map_err(failed) }).await?;
-    let before = Served::read(&client).await;
     let mut found = None;
     let outcome = trial.phase(runners.load(), wait(&client, row, &mut found)).await;
     // What the others sent is reported also where one was lost.

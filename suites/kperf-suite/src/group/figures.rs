@@ -1,6 +1,6 @@
 //! What `kperf rg result` prints, as figures of the record.
 
-use apiload::Counts;
+use apiload::{Counts, Failure};
 use harness::{Error, Result, Trial};
 use kperf::LoadProfile;
 use kperf::runnergroup::GroupResult;
@@ -28,7 +28,7 @@ pub(super) fn report(trial: &mut Trial, row: &Group, profile: &LoadProfile, foun
     let Counts { offered, completed, body_bytes, .. } = read.counts;
     let share = |n: u64| n as f64 / offered.max(1) as f64;
     trial.metric("load_requests", offered as f64);
-    trial.metric("load_answered", (completed + read.counts.failures()) as f64);
+    trial.metric("load_answered", answered(&read.counts) as f64);
     trial.metric("load_error_share", share(offered - completed));
     trial.metric("load_bytes_per_request", share(body_bytes));
     trial.metric("requests_unaccounted", unaccounted(expected(row, profile), &read.counts) as f64);
@@ -45,6 +45,12 @@ pub(super) fn report(trial: &mut Trial, row: &Group, profile: &LoadProfile, foun
 fn expected(row: &Group, profile: &LoadProfile) -> u64 {
     let of_one: u64 = profile.specs().iter().filter_map(|spec| spec.total()).sum();
     of_one * u64::from(row.runners)
+}
+
+/// Requests that the apiserver gave an answer, whatever it was.
+fn answered(counts: &Counts) -> u64 {
+    let refused = counts.failed.iter().filter(|(failure, _)| matches!(failure, Failure::Status(_)));
+    counts.completed + refused.map(|(_, n)| n).sum::<u64>()
 }
 
 /// Requests that no runner tells of, and those of which more or less is told than they are.
