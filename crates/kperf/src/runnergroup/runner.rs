@@ -20,6 +20,8 @@ use crate::say;
 const INDEX: &str = "JOB_COMPLETION_INDEX";
 /// How long an apiserver may be away before what a runner found is lost.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// The same for one that was told to end: its group may be gone, and its kubelet kills it after 30 s.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs runner `index` of a group; of a Pod's variable where none is given.
@@ -48,7 +50,7 @@ pub async fn run_one(kubeconfig: Option<PathBuf>, group: &str, index: Option<u32
     let outcome = load(&config, &profile, &sending, &Control::new()).await?;
     let phases = outcome.phases.iter().map(|phase| Part::of(&outcome.target, phase, false)).collect();
     let result = RunnerResult { index, target: outcome.target, phases };
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + if outcome.stopped { LAST_WORDS } else { PATIENCE };
     while let Err(error) = store::publish(&client, group, &result).await {
         if Instant::now() > until {
             return Err(error);
