@@ -1,6 +1,8 @@
 //! The driver of document 001: Deployments created at a fixed rate, each pod pulling an image, and every pull accounted
 //! for: its stages, its bytes by node, and how fast pods came up.
 
+mod deployment;
+mod deployments;
 mod drive;
 mod pace;
 pub mod parameters;
@@ -9,6 +11,7 @@ mod pods;
 mod report;
 mod rig;
 mod row;
+mod started;
 pub mod startup;
 
 pub use drive::{Disturb, drive};

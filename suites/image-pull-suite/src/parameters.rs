@@ -54,10 +54,28 @@ pub struct PullTest {
     pub phase_limit_s: u64,
 }
 
+/// The document's three settings: how much is created, and how fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// Deployments.
+    pub deployments: u32,
+    /// Pods of each.
+    pub replicas: u32,
+    /// Deployments that are created a second.
+    pub qps: u32,
+}
+
+impl Scale {
+    /// Pods in all.
+    pub fn pods(&self) -> usize {
+        (self.deployments as usize).saturating_mul(self.replicas as usize)
+    }
+}
+
 impl PullTest {
-    /// Pods of the row.
-    pub fn pods(&self) -> u32 {
-        self.deployments * self.replicas
+    /// How much it creates, and how fast.
+    pub fn scale(&self) -> Scale {
+        Scale { deployments: self.deployments, replicas: self.replicas, qps: self.qps }
     }
 
     /// What the image is made of, without the programs that its pods run.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use harness::{Error, Result, Trial};
 use pulls::histograms::Delta;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,13 @@ pub fn query(metric: &str, unit: &str, dimension: Option<&str>, parts: &BTreeMap
     };
     let data_items = parts.iter().map(item).collect();
     (format!("GenericPrometheusQuery_{metric}_{TEST}.json"), PerfData { version: "1.0".to_owned(), data_items })
+}
+
+/// Keeps a file of a phase beside the record.
+pub(crate) fn keep(trial: &mut Trial, phase: &str, file: &str, data: &PerfData) -> Result<()> {
+    let bytes = serde_json::to_vec_pretty(data)
+        .map_err(|error| Error::Environment(format!("cannot write {phase}/{file}: {error}")))?;
+    trial.drop_in(&format!("{phase}/{file}"), &bytes)
 }
 
 #[cfg(test)]

@@ -1,36 +1,32 @@
-//! What a round of Deployments showed, as metrics, series and files in ClusterLoader2's form.
+//! What the pulls of a round showed, as metrics, series and files in ClusterLoader2's form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use harness::{Account, Error, Result, Trial};
+use harness::{Result, Trial};
 use images::{Entry, Kind};
-use measure::Seen;
 use measure::stats::millis;
 use pulls::histograms::{Delta, FAMILIES, Family, Scrape};
-use pulls::{Held, Pull, Pulled, await_pulled, failures, micros, requests_csv};
+use pulls::{Held, Pull, Pulled, await_pulled, failures, requests_csv};
 
 use crate::parameters::PullTest;
 use crate::perfdata::{self, nearest_rank};
-use crate::pods::{INTENDED, RUNNING, Round};
+use crate::pods::Round;
 use crate::rig::Rig;
-use crate::startup::startups;
 
 /// Reports one round after the other.
 pub(crate) struct Report<'a> {
     rig: &'a Rig,
     row: &'a PullTest,
-    /// When the trial's clock was 0.
-    clock_origin: SystemTime,
     /// What the workers held of the image when the round began.
     held: Held,
 }
 
 impl<'a> Report<'a> {
     /// Of rounds that begin now.
-    pub(crate) fn new(rig: &'a Rig, row: &'a PullTest, clock_origin: SystemTime) -> Result<Self> {
-        Ok(Self { rig, row, clock_origin, held: rig.held()? })
+    pub(crate) fn new(rig: &'a Rig, row: &'a PullTest) -> Result<Self> {
+        Ok(Self { rig, row, held: rig.held()? })
     }
 
     /// The pulls of a round: who pulled what, where its time went, and whether it adds up.
@@ -39,9 +35,7 @@ impl<'a> Report<'a> {
         trial: &mut Trial,
         phase: &str,
         round: &Round,
-        account: &Account,
         since: SystemTime,
-        slips: &[Duration],
     ) -> Result<()> {
         let events = self.events(trial, round).await?;
         let (pulls, registry) = self.rig.pulls(events, since).await?;
@@ -50,20 +44,18 @@ impl<'a> Report<'a> {
         figures.extend(self.counts(&pulls));
         figures.extend(self.bytes(&registry.entries)?);
         // Figures of some of the pulls are no figures of the row.
-        if pulls.len() == self.row.pods() as usize {
+        if pulls.len() == self.row.scale().pods() {
             let unmatched = pulls.iter().filter(|pull| pull.span.is_none()).count();
             figures.insert("pulls_unmatched", unmatched as f64);
             figures.extend(self.times(&pulls, &registry.entries));
         }
-        figures.extend(slips.iter().max().map(|slip| ("schedule_slip_max_ms", millis(*slip))));
         figures.insert("goodput_bytes_per_s", self.rig.goodput);
         for (name, value) in figures {
             trial.metric(&format!("{prefix}_{name}"), value);
         }
         trial.attach(&format!("{phase}.pulls"), &pulls::csv(&pulls))?;
         trial.attach(&format!("{phase}.pull-times"), &quantiles_csv(&pulls))?;
-        trial.attach(&format!("{phase}.requests"), &requests_csv(&registry.entries))?;
-        self.startup(trial, phase, &prefix, round, account).await
+        trial.attach(&format!("{phase}.requests"), &requests_csv(&registry.entries))
     }
 
     /// What the histograms of kubelets and containerds grew by.
@@ -81,23 +73,21 @@ impl<'a> Report<'a> {
                 trial.metric(&format!("{prefix}_{name}"), value);
             }
             let (file, data) = perfdata::query(family.document, family.unit, family.by, &parts);
-            write(trial, phase, &file, &data)?;
+            perfdata::keep(trial, phase, &file, &data)?;
         }
         Ok(())
     }
 
     /// The events of the round's pods, once there are as many as pods, or no more come.
     async fn events(&self, trial: &Trial, round: &Round) -> Result<Vec<Pulled>> {
-        let apps: BTreeSet<&str> = round.apps().map(|(app, _)| app).collect();
         // The name of a pod is its Deployment's, with the ends of its ReplicaSet's and of its own.
-        let ours = |pulled: &Pulled| pulled.pod.rsplitn(3, '-').nth(2).is_some_and(|app| apps.contains(app));
-        await_pulled(trial.client(), trial.namespace(), self.row.pods() as usize, ours).await
+        let ours = |pulled: &Pulled| pulled.pod.rsplitn(3, '-').nth(2).is_some_and(|app| round.has(app));
+        await_pulled(trial.client(), trial.namespace(), self.row.scale().pods(), ours).await
     }
 
     /// Every pod pulls: the policy is Always.
     fn counts(&self, pulls: &[Pull]) -> Vec<(&'static str, f64)> {
-        let (expected, seen) = (f64::from(self.row.pods()), pulls.len() as f64);
-        let nodes: BTreeSet<&str> = pulls.iter().map(|pull| pull.event.node.as_str()).collect();
+        let (expected, seen) = (self.row.scale().pods() as f64, pulls.len() as f64);
         let fetched = pulls.iter().filter(|pull| pull.stages.is_some()).count();
         let pods: BTreeSet<&str> = pulls.iter().map(|pull| pull.event.pod.as_str()).collect();
         // A pod that pulled twice makes up for none that did not pull.
@@ -108,7 +98,6 @@ impl<'a> Report<'a> {
             ("pulls_missing", missing),
             ("pulls_too_many", seen - pods.len() as f64),
             ("pulls_that_fetched", fetched as f64),
-            ("nodes_with_pods", nodes.len() as f64),
         ]
     }
 
@@ -150,37 +139,6 @@ impl<'a> Report<'a> {
         }
         figures
     }
-
-    /// Pod startup, by the watch and in ClusterLoader2's form.
-    async fn startup(
-        &self,
-        trial: &mut Trial,
-        phase: &str,
-        prefix: &str,
-        round: &Round,
-        account: &Account,
-    ) -> Result<()> {
-        let cohorts: BTreeSet<String> = round.apps().map(|(app, _)| app.to_owned()).collect();
-        let origin_us = micros(self.clock_origin);
-        let (mut times, mut watched) = (Vec::new(), BTreeMap::new());
-        for (pod, cohort, stamps) in account.ledger().rows() {
-            if let (true, Some((ran, Seen::Event))) = (cohorts.contains(cohort), stamps[RUNNING]) {
-                watched.insert(pod.to_owned(), origin_us + ran.as_micros() as u64);
-                times.extend(stamps[INTENDED].map(|(intended, _)| millis(ran.saturating_sub(intended))));
-            }
-        }
-        times.sort_unstable_by(f64::total_cmp);
-        // Quantiles of some of the pods are no quantiles of the row.
-        times.retain(|_| watched.len() == self.row.pods() as usize);
-        for p in [50, 90, 99] {
-            if let Some(time) = nearest_rank(&times, p) {
-                trial.metric(&format!("{prefix}_pod_startup_p{p}_ms"), time);
-            }
-        }
-        let startups = startups(trial.client(), trial.namespace(), &watched).await?;
-        let (file, data) = perfdata::pod_startup(startups.values());
-        write(trial, phase, &file, &data)
-    }
 }
 
 /// All nodes together.
@@ -214,12 +172,6 @@ fn metrics(family: &Family, parts: &BTreeMap<String, Delta>) -> Vec<(&'static st
         _ => Vec::new(),
     };
     figures.into_iter().flatten().collect()
-}
-
-fn write(trial: &mut Trial, phase: &str, file: &str, data: &perfdata::PerfData) -> Result<()> {
-    let bytes = serde_json::to_vec_pretty(data)
-        .map_err(|error| Error::Environment(format!("cannot write {phase}/{file}: {error}")))?;
-    trial.drop_in(&format!("{phase}/{file}"), &bytes)
 }
 
 /// Percentiles of the pulls by the nearest rank, of each node and of all.

@@ -1,6 +1,6 @@
 //! What a row is run on: the registry beside the cluster, the image in it, and the workers that will pull it.
 
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use cluster::KindNode;
 use harness::{Error, Result, Trial, fixture};
@@ -64,9 +64,4 @@ impl Rig {
     pub(crate) fn held(&self) -> Result<Held> {
         Held::of(&self.workers, &self.image)
     }
-}
-
-/// The moment at which a trial's clock was 0.
-pub(crate) fn clock_origin(clock: Instant) -> SystemTime {
-    SystemTime::now().checked_sub(clock.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -6,11 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use harness::{Error, Result};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::ListParams;
-use kube::{Api, Client};
 
 /// The transitions, by ClusterLoader2's names.
 pub const TRANSITIONS: [&str; 5] =
@@ -44,22 +41,13 @@ impl Startup {
 }
 
 /// The startups of the pods that `watched` has a moment of, by name. Pods without a stamp are left out.
-///
-/// # Errors
-/// When pods cannot be listed.
-pub async fn startups(
-    client: &Client,
-    namespace: &str,
-    watched: &BTreeMap<String, u64>,
-) -> Result<BTreeMap<String, Startup>> {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let pods = pods.list(&ListParams::default()).await.map_err(Error::api("cannot list pods"))?.items;
+pub(crate) fn startups(pods: &[Pod], watched: &BTreeMap<String, u64>) -> BTreeMap<String, Startup> {
     let startup = |pod: &Pod| {
         let name = pod.metadata.name.clone()?;
         let watched_us = *watched.get(&name)?;
         startup(pod, watched_us).map(|startup| (name, startup))
     };
-    Ok(pods.iter().filter_map(startup).collect())
+    pods.iter().filter_map(startup).collect()
 }
 
 fn startup(pod: &Pod, watched_us: u64) -> Option<Startup> {

@@ -20,7 +20,7 @@ fn every_row_has_parameters_of_an_image() {
         let (row, ..) = rows.row::<PullTest>(name, &BTreeMap::new()).unwrap();
         assert_eq!(row.spec().unwrap().generated_bytes(), row.image_bytes, "{name}");
         // Two workers take 110 pods each, and 100m of each pod fits many times.
-        assert!(row.pods() <= 20, "{name}: {} pods", row.pods());
+        assert!(row.scale().pods() <= 20, "{name}: {} pods", row.scale().pods());
     }
 }
 
