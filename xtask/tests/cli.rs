@@ -36,7 +36,6 @@ fn text(output: &Output) -> String {
 #[case::no_such_kubeconfig(&["cluster", "preflight", "--kubeconfig", "/nonexistent"], 2, "--kubeconfig /nonexistent: there is no such file")]
 #[case::clusters_of_others_are_not_made(&["cluster", "up", "--provider", "existing"], 2, "[possible values: kwok, kind]")]
 #[case::no_such_shape(&["cluster", "up", "--provider", "kind", "--nodes", "3", "--dry-run"], 2, "there is no shape of 3 workers: there are 2, 4, 9; write ")]
-#[case::no_rows_on_others(&["run", "image-pull", "--provider", "existing"], 13, "image-pull-suite has rows on kind clusters only: --provider kind")]
 #[case::no_rows_on_kind(&["run", "kamaji", "--provider", "kind"], 13, "kamaji-suite has rows on kwok clusters only: --provider kwok")]
 #[case::profile_of_others(&["run", "--profile", "kind", "--provider", "kwok"], 2, "--profile kind is of rows on kind clusters: take --provider away")]
 #[case::no_build(&["gate", "kperf", "--head", "fast"], 2, "`fast` is no build: write `pinned`, a path, or a version such as v1.36.2")]
@@ -168,8 +167,8 @@ fn rows_on_real_nodes_are_unsupported_without_a_docker_engine(#[case] docker: Op
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     for (args, code) in [
-        (&["run", "image-pull"][..], 13),
-        (&["run", "--profile", "kind"], 13),
+        (&["run", "--profile", "kind"][..], 13),
+        (&["run", "image-pull", "--provider", "kind"], 13),
         (&["cluster", "up", "--provider", "kind"], 3),
         (&["node-image"], 3),
     ] {

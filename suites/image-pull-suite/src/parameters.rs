@@ -1,4 +1,4 @@
-//! Parameters of a row, and the image that follows from them.
+//! Parameters of rows on real and on simulated nodes, and the image that follows from them.
 
 use harness::{Error, Result};
 use images::{Preset, Spec, nginx, plex, pytorch};
@@ -18,7 +18,7 @@ pub enum Shape {
     Pytorch,
 }
 
-/// Parameters of a row.
+/// Parameters of a row on real nodes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PullTest {
@@ -54,6 +54,30 @@ pub struct PullTest {
     pub phase_limit_s: u64,
 }
 
+/// Parameters of a row on simulated nodes, which pull nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulated {
+    /// Nodes, which are made for the row.
+    #[serde(deserialize_with = "harness::at_least_one")]
+    pub nodes: u32,
+    /// Deployments.
+    #[serde(deserialize_with = "harness::at_least_one")]
+    pub deployments: u32,
+    /// Pods of each.
+    #[serde(deserialize_with = "harness::at_least_one")]
+    pub replicas: u32,
+    /// Deployments that are created a second.
+    #[serde(deserialize_with = "harness::at_least_one")]
+    pub qps: u32,
+    /// Seconds without progress after which a phase is stalled.
+    #[serde(deserialize_with = "harness::at_least_one")]
+    pub stalled_after_s: u64,
+    /// Seconds after which a phase is over even if it moves: the document's limit for all Deployments.
+    #[serde(deserialize_with = "harness::at_least_one")]
+    pub phase_limit_s: u64,
+}
+
 /// The document's three settings: how much is created, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scale {
@@ -69,6 +93,13 @@ impl Scale {
     /// Pods in all.
     pub fn pods(&self) -> usize {
         (self.deployments as usize).saturating_mul(self.replicas as usize)
+    }
+}
+
+impl Simulated {
+    /// How much it creates, and how fast.
+    pub fn scale(&self) -> Scale {
+        Scale { deployments: self.deployments, replicas: self.replicas, qps: self.qps }
     }
 }
 

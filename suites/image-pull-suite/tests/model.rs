@@ -1,11 +1,15 @@
 //! What can be said without a cluster.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use image_pull_suite::parameters::Scale;
 use image_pull_suite::perfdata::{PerfData, nearest_rank, pod_startup};
 use image_pull_suite::startup::Startup;
-use image_pull_suite::{PullTest, check_rows, parameters};
+use image_pull_suite::{PullTest, Simulated, check_rows, parameters};
+use serde::de::DeserializeOwned;
 
 /// A misspelt parameter of a row that runs once a week is found at once. `cargo xtask run` runs this before anything else.
 #[test]
@@ -13,11 +17,18 @@ fn every_row_is_of_one_kind() {
     check_rows().unwrap_or_else(|error| panic!("{error}"));
 }
 
-#[test]
-fn every_row_has_parameters_of_an_image() {
+/// The rows that are read as `T`, by name.
+fn rows_of<T: DeserializeOwned>() -> Vec<(String, T)> {
     let rows = parameters().unwrap();
-    for name in rows.names() {
-        let (row, ..) = rows.row::<PullTest>(name, &BTreeMap::new()).unwrap();
+    let read = |name: &str| Some((name.to_owned(), rows.row::<T>(name, &BTreeMap::new()).ok()?.0));
+    rows.names().filter_map(read).collect()
+}
+
+#[test]
+fn every_row_on_real_nodes_has_parameters_of_an_image() {
+    let rows = rows_of::<PullTest>();
+    assert!(rows.iter().any(|(name, _)| name == "document_smoke"));
+    for (name, row) in rows {
         assert_eq!(row.spec().unwrap().generated_bytes(), row.image_bytes, "{name}");
         // Two workers take 110 pods each, and 100m of each pod fits many times.
         assert!(row.scale().pods() <= 20, "{name}: {} pods", row.scale().pods());
@@ -25,12 +36,25 @@ fn every_row_has_parameters_of_an_image() {
 }
 
 #[test]
+fn every_row_on_simulated_nodes_has_room_for_its_pods() {
+    let rows = rows_of::<Simulated>();
+    assert!(rows.iter().any(|(name, _)| name == "startup_smoke"));
+    for (name, row) in rows {
+        // A node has 4 CPUs, and a pod asks for 100m.
+        assert!(row.scale().pods() <= 40 * row.nodes as usize, "{name}: {} pods", row.scale().pods());
+    }
+}
+
+#[test]
 fn the_documents_rows_are_the_documents() {
     let rows = parameters().unwrap();
+    let document = Scale { deployments: 10, replicas: 1, qps: 10 };
     for name in ["document_smoke", "document_published"] {
         let (row, ..) = rows.row::<PullTest>(name, &BTreeMap::new()).unwrap();
-        assert_eq!((row.deployments, row.replicas, row.qps), (10, 1, 10), "{name}");
+        assert_eq!(row.scale(), document, "{name}");
     }
+    let (row, ..) = rows.row::<Simulated>("startup_smoke", &BTreeMap::new()).unwrap();
+    assert_eq!((row.scale(), row.nodes), (document, 10));
     let (row, ..) = rows.row::<PullTest>("document_published", &BTreeMap::new()).unwrap();
     assert_eq!(row.image_bytes, 15_000_000_000);
 }

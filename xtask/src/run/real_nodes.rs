@@ -57,3 +57,41 @@ pub(crate) fn not_selected(ctx: &Ctx, suites: &[Suite], args: &RunArgs) -> Resul
     };
     Ok(rows.iter().map(|row| format!("{} {}: needs {needs}", row.suite, row.test)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Verb};
+
+    fn run(words: &[&str]) -> RunArgs {
+        match Cli::parse_from([&["xtask", "run"], words].concat()).verb {
+            Verb::Run(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A suite that has rows on clusters of these providers.
+    fn suite(directory: &tempfile::TempDir, name: &str, providers: &[&str]) -> Suite {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.join("tests")).unwrap();
+        for provider in providers {
+            std::fs::write(path.join("tests").join(provider).with_extension("rs"), "").unwrap();
+        }
+        Suite { package: format!("{name}-suite"), path, built: true }
+    }
+
+    #[test]
+    fn a_suite_with_rows_on_kind_clusters_only_takes_their_profile_and_no_other_cluster() {
+        let directory = tempfile::tempdir().unwrap();
+        let only = [suite(&directory, "only", &["kind"])];
+        let with_another = [only[0].clone(), suite(&directory, "both", &["kind", "kwok"])];
+        assert_eq!(profile(&run(&[]), &only), Profile::Kind);
+        assert_eq!(profile(&run(&["--profile", "published"]), &only), Profile::PublishedKind);
+        assert_eq!(profile(&run(&[]), &with_another), Profile::Default);
+        let refused = check(&run(&["--provider", "existing"]), &only).unwrap_err();
+        assert_eq!(refused.exit, Exit::Unsupported);
+        assert!(refused.to_string().contains("only-suite has rows on kind clusters only: --provider kind"), "{refused}");
+    }
+}
