@@ -12,6 +12,7 @@ use rstest::rstest;
 /// "Creates 10 Deployments with 1 replica each (10 pods total)."
 #[rstest]
 #[case::startup_smoke("startup_smoke")]
+#[case::startup_100x1_published("startup_100x1_published")]
 #[case::startup_100x10_published("startup_100x10_published")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn startup(#[case] test: &str) {

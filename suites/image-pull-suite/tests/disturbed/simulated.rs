@@ -16,6 +16,7 @@ use measure::Verdict;
 use record::Trial;
 use serde_json::json;
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 /// Runs the row with a disturbance when a phase has come so far, and returns what was judged.
 async fn disturbed(row: &str, test: &str, injection: Option<Injection>) -> Trial {
@@ -94,29 +95,36 @@ async fn pods_that_share_a_node_where_others_are_empty_are_counted() {
     assert!(!missed(&record, "unaccounted_objects"), "every pod still ran: {}", record.reason);
 }
 
-/// Somebody's controller gone wild writes and reads meanwhile, which nobody can tell from what the pods cost.
+/// Somebody's controllers gone wild write and read meanwhile, which nobody can tell from what the pods cost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_cost_is_missed_beside_a_noisy_neighbour() {
-    let write = async || {
-        let api: Api<ConfigMap> = Api::default_namespaced(client().await);
-        let until = Instant::now() + Duration::from_secs(3);
-        for i in 0.. {
-            let data = json!({"i": i.to_string(), "padding": "x".repeat(4000)});
-            let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "noisy"}, "data": data});
-            let patched = api.patch("noisy", &PatchParams::apply("noisy"), &Patch::Apply(&object)).await;
-            patched.map_err(|error| error.to_string())?;
-            if Instant::now() > until {
-                break;
-            }
-        }
-        api.delete("noisy", &DeleteParams::default()).await.map(drop).map_err(|error| error.to_string())
+async fn every_cost_is_missed_beside_noisy_neighbours() {
+    let neighbours = async || {
+        let client = client().await;
+        let mut at_work = JoinSet::new();
+        (0..4).for_each(|number| drop(at_work.spawn(write(client.clone(), number))));
+        at_work.join_all().await.into_iter().collect::<Result<(), _>>().map_err(|error| error.to_string())
     };
-    let act = move || Handle::current().block_on(write());
-    let test = "every_cost_is_missed_beside_a_noisy_neighbour";
-    let record = disturbed("startup_disturbed", test, Some(when("create", 0.0, "a noisy neighbour", act))).await;
+    let act = move || Handle::current().block_on(neighbours());
+    let test = "every_cost_is_missed_beside_noisy_neighbours";
+    let record = disturbed("startup_disturbed", test, Some(when("create", 0.0, "noisy neighbours", act))).await;
     for cost in ["create_api_requests_per_object", "create_etcd_puts_per_object"] {
         assert!(missed(&record, cost), "{cost} is met: {} {:?}", record.reason, record.metrics.get(cost));
     }
+}
+
+/// Writes a ConfigMap over and over for 3 s.
+async fn write(client: Client, number: usize) -> Result<(), kube::Error> {
+    let (api, name) = (Api::<ConfigMap>::default_namespaced(client), format!("noisy-{number}"));
+    let until = Instant::now() + Duration::from_secs(3);
+    for i in 0.. {
+        let data = json!({"i": i.to_string(), "padding": "x".repeat(4000)});
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
+        api.patch(&name, &PatchParams::apply("noisy"), &Patch::Apply(&object)).await?;
+        if Instant::now() > until {
+            break;
+        }
+    }
+    api.delete(&name, &DeleteParams::default()).await.map(drop)
 }
 
 /// The harness itself stands still while Deployments are due: what it measures then is no fault of the system.
