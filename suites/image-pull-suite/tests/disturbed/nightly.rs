@@ -7,7 +7,7 @@ use disturb::{missed, when};
 use super::{disturbed, faults};
 
 /// Simulated kubelets stand still so long that no pod starts within the document's 3 minutes, nor all Deployments within the
-/// scenario's 5. A moment later the pods would be taken off their nodes.
+/// scenario's 5. Their nodes are lost meanwhile, and pods stay on lost nodes for five minutes more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_stand_still_for_minutes_miss_the_documents_limits() {
     let pause = || {
