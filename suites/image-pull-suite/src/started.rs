@@ -62,7 +62,8 @@ impl Started<'_> {
             return Ok(());
         }
         let (qps, late) = (self.scale.qps, millis(late));
-        let end = format!("not {qps} Deployments a second: the harness came {late:.0} ms late to one, when another was due");
+        let end =
+            format!("not {qps} Deployments a second: the harness came {late:.0} ms late to one, when another was due");
         Err(Error::Phase { phase: phase.to_owned(), end, verdict: Verdict::Invalid })
     }
 

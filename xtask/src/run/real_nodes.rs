@@ -92,6 +92,9 @@ mod tests {
         assert_eq!(profile(&run(&[]), &with_another), Profile::Default);
         let refused = check(&run(&["--provider", "existing"]), &only).unwrap_err();
         assert_eq!(refused.exit, Exit::Unsupported);
-        assert!(refused.to_string().contains("only-suite has rows on kind clusters only: --provider kind"), "{refused}");
+        assert!(
+            refused.to_string().contains("only-suite has rows on kind clusters only: --provider kind"),
+            "{refused}"
+        );
     }
 }
