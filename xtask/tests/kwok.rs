@@ -138,6 +138,27 @@ fn a_component_that_exits_at_once_is_named_with_where_it_comes_from() {
     assert!(machine.processes().is_empty() && Fixtures::new(machine.path()).names().is_empty());
 }
 
+/// The pinned kubectl stands before whatever PATH has, also when a variable names it by another name.
+#[test]
+fn a_broken_kubectl_on_path_is_not_the_clusters() {
+    let machine = Machine::new();
+    let (broken, mine) = (machine.path().join("kubectl"), machine.path().join("my-client"));
+    std::fs::write(&broken, "#!/bin/sh\nexit 1\n").unwrap();
+    std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", machine.path().display(), std::env::var("PATH").unwrap());
+    let up = |own: &[(&str, &Path)]| {
+        let started = Instant::now();
+        let up = machine.command(&["cluster", "up"]).env("PATH", &path).envs(own.iter().copied()).output().unwrap();
+        assert!(up.status.success() && text(&up).contains("created"), "{}", text(&up));
+        assert!(started.elapsed() < Duration::from_secs(60), "took {:?}", started.elapsed());
+        let programs = machine.descriptor("default").programs;
+        machine.ok(&["cluster", "down"]);
+        programs.into_iter().find(|program| program.name == "kubectl").unwrap().path
+    };
+    std::os::unix::fs::symlink(up(&[]), &mine).unwrap();
+    assert_eq!(up(&[("KUBEDYNO_KUBECTL", &mine)]), mine);
+}
+
 fn private_and_on_loopback(descriptor: &Descriptor) {
     let pki = descriptor.kubeconfig.parent().unwrap().join("kwok/clusters/default/pki");
     let keys = std::fs::read_dir(pki).unwrap().flatten().map(|entry| entry.path());

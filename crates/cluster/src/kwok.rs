@@ -205,7 +205,8 @@ impl Provider for Kwok {
             READY_WITHIN,
         ];
         let cluster = cluster_dir(name, directory);
-        kwokctl(&self.path("kwokctl"), &args, directory, shell, Start::new(&cluster, self.own(), say))?;
+        let programs = [self.path("kwokctl"), self.path("kubectl")];
+        kwokctl(&programs, &args, directory, shell, Start::new(&cluster, self.own(), say))?;
         // kwokctl leaves its keys readable by all; the directory above is closed, which is not the same.
         shell.make_private(&cluster.join("pki"))?;
         if shell.is_dry() { Ok(None) } else { self.describe(name, directory).map(Some) }
@@ -235,12 +236,16 @@ impl Provider for Kwok {
                 return Err(Error::PortTaken { port, component, cluster });
             }
         }
-        let program = descriptor.programs.iter().find(|program| program.name == "kwokctl");
-        let program = program.ok_or_else(|| Error::Failed(format!("{} names no kwokctl", descriptor.name)))?;
+        let path = |name: &str| {
+            let program = descriptor.programs.iter().find(|program| program.name == name);
+            let program = program.ok_or_else(|| Error::Failed(format!("{} names no {name}", descriptor.name)))?;
+            Ok::<_, Error>(program.path.clone())
+        };
+        let programs = [path("kwokctl")?, path("kubectl")?];
         let args = ["start", "cluster", "--name", &descriptor.name, "--wait", READY_WITHIN];
         let own = descriptor.programs.iter().filter(|used| used.source == thirdparty::Source::Explicit.to_string());
         let own = own.map(|used| (used.name.clone(), origin(&used.name, &used.path))).collect();
-        kwokctl(&program.path, &args, directory, shell, Start::new(&cluster, own, say))?;
+        kwokctl(&programs, &args, directory, shell, Start::new(&cluster, own, say))?;
         if shell.is_dry() {
             return Ok(descriptor.clone());
         }
@@ -329,9 +334,20 @@ fn with_ports(mut config: serde_json::Value) -> Result<serde_json::Value> {
     Ok(config)
 }
 
-fn kwokctl(program: &Path, args: &[&str], directory: &Path, shell: &Shell, mut start: Start<'_>) -> Result<()> {
-    let workdir = workdir(directory).display().to_string();
-    let ended = shell.run_while(program, args, &[(WORKDIR, &workdir)], || start.look());
+/// Runs the first of the two programs with the second as the `kubectl` that it finds: it looks in PATH before it looks at its
+/// configuration's `kubectlBinary`.
+fn kwokctl(
+    [program, kubectl]: &[PathBuf; 2],
+    args: &[&str],
+    directory: &Path,
+    shell: &Shell,
+    mut start: Start<'_>,
+) -> Result<()> {
+    let (workdir, bin) = (workdir(directory).display().to_string(), directory.join("bin"));
+    shell.make_dir(&bin)?;
+    // A build that a variable names may have any name.
+    shell.link(kubectl, &bin.join("kubectl"))?;
+    let ended = shell.run_while(program, args, &[(WORKDIR, &workdir)], &bin, || start.look());
     // It may say that all is well although a component has exited, or only that it waited for too long.
     if !shell.is_dry() && !matches!(ended, Err(Error::Exited { .. })) {
         start.ended()?;

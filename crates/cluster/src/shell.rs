@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -62,7 +62,8 @@ impl Shell {
         self.printed(program, args, env).map(drop)
     }
 
-    /// Runs a program to its end, or until `look`, which is called while it runs, finds that it has no use: then it is killed.
+    /// Runs a program, which finds those in `first` before those of PATH, to its end, or until `look`, which is called while it
+    /// runs, finds that it has no use: then it is killed.
     ///
     /// # Errors
     /// As [`Self::run`], and what `look` says.
@@ -71,9 +72,10 @@ impl Shell {
         program: &Path,
         args: &[&str],
         env: &[(&str, &str)],
+        first: &Path,
         mut look: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        let line = command_line(program, args, env);
+        let line = format!("PATH={}:$PATH {}", first.display(), command_line(program, args, env));
         if !self.doing(&line) {
             return Ok(());
         }
@@ -83,8 +85,11 @@ impl Shell {
         let mut said = tempfile::tempfile().map_err(not_started)?;
         let both = said.try_clone().and_then(|out| Ok((out, said.try_clone()?)));
         let (out, err) = both.map_err(not_started)?;
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(first.to_owned()).chain(std::env::split_paths(&others)));
+        let path = path.map_err(|error| not_started(std::io::Error::other(error)))?;
         let mut command = Command::new(program);
-        command.args(args).envs(env.iter().copied()).stdin(Stdio::null()).stdout(out).stderr(err);
+        command.args(args).envs(env.iter().copied()).env("PATH", path).stdin(Stdio::null()).stdout(out).stderr(err);
         let mut child = command.spawn().map_err(not_started)?;
         let status = loop {
             if let Some(status) = child.try_wait().map_err(not_started)? {
@@ -154,6 +159,20 @@ impl Shell {
             return Ok(());
         }
         write_private(path, bytes).map_err(Error::io("write", path))
+    }
+
+    /// Lets `link` lead to `target`, wherever it led before.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn link(&self, target: &Path, link: &Path) -> Result<()> {
+        if !self.doing(format!("ln -s {} {}", target.display(), link.display())) {
+            return Ok(());
+        }
+        match fs::remove_file(link) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", link)(error)),
+            _ => symlink(target, link).map_err(Error::io("create", link)),
+        }
     }
 
     /// Takes every other user's rights off the files in `dir`.
@@ -254,15 +273,17 @@ mod tests {
         let error = Shell::real().run(Path::new("/bin/sh"), &["-c", "echo why >&2; exit 3"], &[]).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("why") && text.contains("exit status: 3"), "{text}");
-        let error = Shell::real().run_while(Path::new("/bin/sh"), &["-c", "echo why >&2; exit 3"], &[], || Ok(()));
-        assert_eq!(error.unwrap_err().to_string(), text);
+        let (program, first) = (Path::new("/bin/sh"), Path::new("/pinned"));
+        let error = Shell::real().run_while(program, &["-c", "echo why >&2; exit 3"], &[], first, || Ok(()));
+        assert_eq!(error.unwrap_err().to_string(), text.replacen('`', "`PATH=/pinned:$PATH ", 1));
     }
 
     #[test]
     fn a_command_of_no_more_use_is_ended() {
         let started = std::time::Instant::now();
         let useless = || Err(Error::Failed("no use".to_owned()));
-        let error = Shell::real().run_while(Path::new("/bin/sleep"), &["600"], &[], useless).unwrap_err();
+        let (program, first) = (Path::new("/bin/sleep"), Path::new("/pinned"));
+        let error = Shell::real().run_while(program, &["600"], &[], first, useless).unwrap_err();
         assert_eq!(error.to_string(), "no use");
         assert!(started.elapsed() < Duration::from_secs(60));
     }
