@@ -20,7 +20,7 @@ Examples:
   cargo xtask doctor                    what this machine lacks, and how to get it
 
 Exit codes: 0 all passed; 1 a check of this repository failed; 2 usage; 3 environment; 10 a budget failed;
-11 invalid, no-data, stalled or timed out; 12 nothing ran; 13 only unsupported rows were asked for.
+11 invalid, no-data, stalled, timed out or interrupted; 12 nothing ran; 13 only unsupported rows were asked for.
 
 Files: clusters in $KUBEDYNO_STATE (~/.local/state/kubedyno), programs in $KUBEDYNO_CACHE (~/.cache/kubedyno).")]
 pub(crate) struct Cli {

@@ -16,7 +16,7 @@ use crate::cli::{ClusterArgs, ClusterVerb, ProviderName};
 use crate::ctx::{Ctx, print, print_json, say};
 use crate::exit::{Exit, Failure};
 use crate::preflight::preflight;
-use crate::{fault, gc, kind};
+use crate::{fault, gc, kind, signals};
 
 pub(crate) async fn cluster(ctx: &Ctx, args: ClusterArgs) -> Result<Exit, Failure> {
     let fixtures = ctx.fixtures();
@@ -141,12 +141,13 @@ async fn up(
     json: bool,
 ) -> Result<Exit, Failure> {
     let started = Instant::now();
-    let shell = shell(dry_run);
     let fixtures = ctx.fixtures();
-    let up = fixtures.up(provider, request, &shell, &say).await?;
     if dry_run {
+        let shell = Shell::dry();
+        fixtures.up(provider, request, &shell, &say).await?;
         return done(&shell, "");
     }
+    let up = signals::up(ctx, provider, request).await?;
     let descriptor = fixtures.descriptor(&request.name)?;
     if json {
         print_json(&descriptor);

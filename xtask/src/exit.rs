@@ -20,7 +20,7 @@ pub(crate) enum Exit {
     Environment = 3,
     /// A budget was missed.
     BudgetFailed = 10,
-    /// A row was invalid, had no data, stalled or ran out of time.
+    /// A row was invalid, had no data, stalled or ran out of time; or a signal ended what made its cluster.
     NotMeasured = 11,
     /// Nothing ran.
     NothingRan = 12,
@@ -97,6 +97,7 @@ impl From<cluster::Error> for Failure {
             | cluster::Error::BadKubeconfig { .. }
             | cluster::Error::NoSuchContext { .. }
             | cluster::Error::NoCurrentContext { .. } => Exit::Usage,
+            cluster::Error::Interrupted(_) => Exit::NotMeasured,
             _ => Exit::Environment,
         };
         Self::new(exit, error.to_string())

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use cluster::{Faults, Fixtures, Proxy, fault_kubeconfig};
 use jiff::SignedDuration;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::FaultVerb;
 use crate::ctx::{print, say};
 use crate::exit::{Exit, Failure};
+use crate::signals::Signals;
 
 pub(crate) async fn fault(fixtures: &Fixtures, name: &str, force: bool, verb: FaultVerb) -> Result<Exit, Failure> {
     // What mends breaks nothing, and a way of one's own to the apiserver is nobody else's.
@@ -100,12 +100,7 @@ async fn until(how_long: SignedDuration) -> Result<(), Failure> {
 }
 
 async fn interrupted() -> Result<(), Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::environment(format!("cannot take signals: {error}")));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    Signals::listen()?.next().await;
     Ok(())
 }
 

@@ -10,10 +10,11 @@ use record::{Fingerprint, Run, RunDir, SCHEMA, State};
 
 use crate::cli::{FixtureArgs, FixtureVerb, ProviderName};
 use crate::cluster_verbs::source;
-use crate::ctx::{Ctx, print, say};
+use crate::ctx::{Ctx, print};
 use crate::exit::{Exit, Failure};
 use crate::kind;
 use crate::runner_image;
+use crate::signals;
 use crate::suites;
 
 /// Variable with the name of the cluster that a run uses.
@@ -58,7 +59,7 @@ async fn ensure(
     // `cargo xtask run --provider existing` names a cluster of others, and needs none of our programs.
     if !fixtures.descriptor(&request.name).is_ok_and(|descriptor| descriptor.is_existing()) {
         let source = source(ctx, provider, workers, service_range, false)?;
-        fixtures.up(source.as_ref(), &request, &cluster::Shell::real(), &say).await?;
+        signals::up(ctx, source.as_ref(), &request).await?;
     }
     let variable = match provider {
         ProviderName::Kwok => "KWOK",

@@ -22,6 +22,7 @@ mod preflight;
 mod report;
 mod run;
 mod runner_image;
+mod signals;
 mod suites;
 mod test;
 mod tools;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cluster::{NodeShape, Process, Provider, Shell, UpRequest};
+use cluster::{NodeShape, Process, Provider, UpRequest};
 use harness::{Cost, LEAVE, Rows, SUITE_SETS};
 use measure::{Verdict, human};
 use record::{Expected, Run, RunDir, State, annotate_junit, gather, new_run_id, summary_markdown};
@@ -27,6 +27,7 @@ use crate::lock::one_run_at_a_time;
 use crate::nextest::{Nextest, junit_path};
 use crate::report::{show, write_page};
 use crate::run::resume::Resumed;
+use crate::signals;
 use crate::suites::{self, Suite};
 use crate::waiting::{Ended, run_to_its_end};
 
@@ -102,7 +103,7 @@ pub(crate) async fn run(ctx: &Ctx, mut args: RunArgs) -> Result<Exit, Failure> {
                 _ => ("default", Box::new(ctx.kwok()?)),
             };
             let request = UpRequest { name: name.to_owned(), nodes: 0, shape: NodeShape::default() };
-            ctx.fixtures().up(provider.as_ref(), &request, &Shell::real(), &say).await?;
+            signals::up(ctx, provider.as_ref(), &request).await?;
             request.name
         }
     };

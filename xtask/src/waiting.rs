@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use cluster::Process;
 use rustix::process::Signal;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ctx::Ctx;
 use crate::exit::Failure;
 use crate::gc::RunCard;
+use crate::signals::Signals;
 
 /// How often the caller's display looks at the files.
 const LOOK: Duration = Duration::from_millis(250);
@@ -43,8 +43,7 @@ pub(crate) async fn run_to_its_end(
 }
 
 async fn wait(mut child: Child, mut look: impl FnMut()) -> Result<Ended, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::environment(format!("cannot take signals: {error}")));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut signals = Signals::listen()?;
     let nextest = Process::of_pid(child.id() as i32);
     let pass_on = |signal| nextest.is_some_and(|nextest| nextest.signal(signal));
     let mut interrupted: Option<Instant> = None;
@@ -70,11 +69,11 @@ async fn wait(mut child: Child, mut look: impl FnMut()) -> Result<Ended, Failure
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => look(),
-            _ = interrupt.recv() => {
+            _ = signals.interrupt.recv() => {
                 pass_on(Signal::INT);
                 interrupted.get_or_insert_with(Instant::now);
             }
-            _ = terminate.recv() => {
+            _ = signals.terminate.recv() => {
                 pass_on(Signal::TERM);
                 interrupted.get_or_insert_with(Instant::now);
             }

@@ -10,6 +10,7 @@ mod soak;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use cluster::{Descriptor, Fixtures, Lease, Mode, Process, State};
 use machine::{Machine, text, wait_for};
 use procfs::net::TcpState;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 fn pids(descriptor: &Descriptor) -> Vec<i32> {
     descriptor.components.iter().map(|component| component.process.pid).collect()
@@ -239,6 +240,45 @@ fn a_command_that_is_killed_half_way_leaves_nothing_after_gc() {
     machine.ok(&["cluster", "gc"]);
     assert!(machine.processes().is_empty(), "processes are left: {:?}", machine.processes());
     assert!(machine.ok(&["cluster", "up"]).contains("created"));
+}
+
+#[test]
+fn an_interrupted_up_ends_within_five_seconds_what_it_had_begun_and_says_so() {
+    let machine = Machine::new();
+    let up = machine.spawn(&["cluster", "up"]);
+    wait_for("a first component", || !machine.processes().is_empty());
+    let interrupted = Instant::now();
+    assert!(Process::of_pid(up.id() as i32).unwrap().signal(Signal::INT));
+    let output = up.wait_with_output().unwrap();
+    assert!(interrupted.elapsed() < Duration::from_secs(5), "took {:?}: {}", interrupted.elapsed(), text(&output));
+    assert_eq!(output.status.code(), Some(11), "{}", text(&output));
+    assert!(text(&output).ends_with("interrupted: nothing is left of cluster `default`\n"), "{}", text(&output));
+    assert!(machine.processes().is_empty() && Fixtures::new(machine.path()).names().is_empty());
+    assert!(!commands_with("kwokctl", machine.path()));
+}
+
+/// A terminal tells kwokctl as well, which then says that all is well.
+#[test]
+fn an_interrupted_repair_costs_nobody_the_cluster() {
+    let machine = Machine::new();
+    machine.ok(&["cluster", "up", "--nodes", "3"]);
+    let made = machine.descriptor("default");
+    assert!(made.component("kube-apiserver").unwrap().process.kill(Duration::from_secs(5)));
+    let up = machine.command(&["cluster", "up"]).process_group(0).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the repair", || has_started("kwokctl", &up));
+    assert!(rustix::process::kill_process_group(Pid::from_child(&up), Signal::INT).is_ok());
+    let output = up.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(11), "{}", text(&output));
+    assert!(text(&output).contains("stays as it is; the same command goes on"), "{}", text(&output));
+    assert!(machine.ok(&["cluster", "up"]).contains("repaired"));
+    assert_eq!(machine.kubectl("default", &["get", "nodes", "--no-headers"]).lines().count(), 3);
+}
+
+fn has_started(program: &str, command: &Child) -> bool {
+    procfs::process::all_processes().unwrap().flatten().any(|process| {
+        process.stat().is_ok_and(|stat| stat.ppid == command.id() as i32)
+            && process.cmdline().is_ok_and(|words| words.first().is_some_and(|word| word.ends_with(program)))
+    })
 }
 
 fn commands_with(program: &str, directory: &Path) -> bool {

@@ -235,6 +235,9 @@ pub enum Error {
     /// Something that should have happened on a cluster did not.
     #[error("{0}")]
     Failed(String),
+    /// A signal came while a cluster was brought up: what became of it.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
     /// Somebody holds a lease.
     #[error(
         "cluster `{name}` is in use by {holder}; wait for it, or end the cluster with `cargo xtask cluster down --force`"
@@ -279,7 +282,7 @@ pub enum Error {
 impl Error {
     /// Whether the same may succeed the next time: ports are chosen anew, but a program that exits by itself does so again.
     pub(crate) fn may_pass(&self) -> bool {
-        !matches!(self, Self::Exited { port_taken: false, .. })
+        !matches!(self, Self::Exited { port_taken: false, .. } | Self::Interrupted(_))
     }
 
     /// Wraps an IO error with what was tried on which path.

@@ -37,8 +37,8 @@ impl Fixtures {
         say: &dyn Fn(&str),
     ) -> Result<Descriptor> {
         let name = access.fixture_name();
-        let _lock = self.lock(&name, say)?;
         let shell = Shell::real();
+        let _lock = self.lock(&name, &shell, say)?;
         let directory = self.directory(&name);
         shell.make_dir(&directory)?;
         let kubeconfig = directory.join("kubeconfig");

@@ -80,7 +80,7 @@ impl Faults {
     /// # Errors
     /// When there is no such component, or it does not start.
     pub fn restart(&self, component: &str, say: &dyn Fn(&str)) -> Result<Process> {
-        let _lock = self.fixtures.lock(&self.cluster, say)?;
+        let _lock = self.fixtures.lock(&self.cluster, &Shell::real(), say)?;
         let (descriptor, process) = self.find(component)?;
         if process.state() != State::Dead {
             process.kill(DIES_WITHIN);
@@ -109,7 +109,7 @@ impl Faults {
     /// # Errors
     /// When one does not start.
     pub fn revive(&self, say: &dyn Fn(&str)) -> Result<Vec<String>> {
-        let _lock = self.fixtures.lock(&self.cluster, say)?;
+        let _lock = self.fixtures.lock(&self.cluster, &Shell::real(), say)?;
         let descriptor = self.fixtures.descriptor(&self.cluster)?;
         let dead: Vec<String> = dead_ones(&descriptor).collect();
         if !dead.is_empty() {

@@ -18,6 +18,7 @@ use crate::provider::Provider;
 use crate::removal::remove;
 use crate::shell::Shell;
 use crate::sweep::sweep_fixture;
+use crate::{kind, kwok};
 
 /// The directory of all fixtures, and the verbs on them.
 #[derive(Clone, Debug)]
@@ -110,7 +111,8 @@ impl Fixtures {
     /// Brings the cluster up: adopts a healthy one with the same key, starts again what is dead, or makes it.
     ///
     /// # Errors
-    /// When it cannot be made, or would have to be made anew while somebody holds its lease.
+    /// When it cannot be made, or would have to be made anew while somebody holds its lease; or when the shell is interrupted:
+    /// then what was begun is ended.
     pub async fn up(
         &self,
         provider: &dyn Provider,
@@ -120,7 +122,24 @@ impl Fixtures {
     ) -> Result<Up> {
         let name = request.name.as_str();
         check_name(name)?;
-        let _lock = if shell.is_dry() { None } else { Some(self.lock(name, say)?) };
+        self.brought_up(provider, request, shell, say).await.map_err(|error| match error {
+            Error::Interrupted(_) if self.directory(name).exists() => {
+                Error::Interrupted(format!("cluster `{name}` stays as it is; the same command goes on"))
+            }
+            Error::Interrupted(_) => Error::Interrupted(format!("nothing is left of cluster `{name}`")),
+            other => other,
+        })
+    }
+
+    async fn brought_up(
+        &self,
+        provider: &dyn Provider,
+        request: &UpRequest,
+        shell: &Shell,
+        say: &dyn Fn(&str),
+    ) -> Result<Up> {
+        let name = request.name.as_str();
+        let _lock = if shell.is_dry() { None } else { Some(self.lock(name, shell, say)?) };
         let directory = self.directory(name);
         let (up, descriptor) = match Descriptor::read(&self.descriptor_path(name))? {
             Some(descriptor) if descriptor.is_existing() => {
@@ -134,7 +153,11 @@ impl Fixtures {
         };
         if request.nodes > 0 && shell.doing(format!("create up to {} nodes on {name}", request.nodes)) {
             let descriptor = descriptor.ok_or_else(|| Error::NoSuchCluster(name.to_owned()))?;
-            ensure_nodes(&connect(&descriptor).await?, request.nodes, &request.shape, say).await?;
+            let client = connect(&descriptor).await?;
+            tokio::select! {
+                there = ensure_nodes(&client, request.nodes, &request.shape, say) => there?,
+                interrupted = shell.interrupted() => return Err(interrupted),
+            }
         }
         if !shell.is_dry() {
             sweep_fixture(&directory);
@@ -249,6 +272,13 @@ impl Fixtures {
                         .repaired(restarted, problems, shell)
                         .map(|descriptor| (Up::Repaired, Some(descriptor)));
                 }
+                Err(interrupted @ Error::Interrupted(_)) => {
+                    // As `gc` would.
+                    if !kind::made(&self.directory(&name)) {
+                        kwok::end_strays(&descriptor, &self.directory(&name));
+                    }
+                    return Err(interrupted);
+                }
                 Ok(_) => say("it did not recover; making it anew"),
                 Err(error) => say(&format!("it did not start ({error}); making it anew")),
             }
@@ -258,6 +288,7 @@ impl Fixtures {
             say(&format!("cluster `{name}`: {}; making it anew", health.problems().join("; ")));
         }
         let _lease = self.alone(&name, false, "cluster up")?;
+        shell.go_on()?;
         remove(&name, &self.directory(&name), shell)?;
         Ok((Up::Created, self.create(provider, &name, shell, say)?))
     }
@@ -283,7 +314,7 @@ impl Fixtures {
     ) -> Result<Option<Descriptor>> {
         let directory = self.directory(name);
         // Two clusters that start at once could find the same ports free.
-        let _one_at_a_time = if shell.is_dry() { None } else { Some(self.lock("_create", say)?) };
+        let _one_at_a_time = if shell.is_dry() { None } else { Some(self.lock("_create", shell, say)?) };
         if directory.exists() {
             remove(name, &directory, shell)?;
         }
@@ -292,7 +323,9 @@ impl Fixtures {
         }
         let create = || {
             provider.create(name, &directory, shell, say).inspect_err(|_| {
-                remove(name, &directory, shell).ok();
+                // One that was interrupted runs no program any more.
+                let other = Shell::real();
+                remove(name, &directory, if shell.is_dry() { shell } else { &other }).ok();
             })
         };
         let descriptor = match create() {

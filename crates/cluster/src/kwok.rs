@@ -347,9 +347,9 @@ fn kwokctl(
     shell.make_dir(&bin)?;
     // A build that a variable names may have any name.
     shell.link(kubectl, &bin.join("kubectl"))?;
-    let ended = shell.run_while(program, args, &[(WORKDIR, &workdir)], &bin, || start.look());
+    let ended = shell.run_while(program, args, &[(WORKDIR, &workdir)], Some(&bin), || start.look());
     // It may say that all is well although a component has exited, or only that it waited for too long.
-    if !shell.is_dry() && !matches!(ended, Err(Error::Exited { .. })) {
+    if !shell.is_dry() && !matches!(ended, Err(Error::Exited { .. } | Error::Interrupted(_))) {
         start.ended()?;
     }
     ended

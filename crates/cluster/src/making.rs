@@ -15,9 +15,10 @@ use crate::{kind, kwok};
 
 impl Fixtures {
     /// The lock of whoever makes or repairs a cluster.
-    pub(crate) fn lock(&self, name: &str, say: &dyn Fn(&str)) -> Result<File> {
+    pub(crate) fn lock(&self, name: &str, shell: &Shell, say: &dyn Fn(&str)) -> Result<File> {
         let mut told = false;
         loop {
+            shell.go_on()?;
             match self.try_lock(name)? {
                 Some(lock) => return Ok(lock),
                 None if told => std::thread::sleep(Duration::from_millis(100)),
@@ -110,7 +111,7 @@ mod tests {
         fs::create_dir_all(fixtures.directory("x")).unwrap();
         let text = |fixtures: &Fixtures| fixtures.half_made("x").unwrap().to_string();
         assert!(text(&fixtures).contains("`cargo xtask cluster up --name x` makes it anew"), "{}", text(&fixtures));
-        let lock = fixtures.lock("x", &|_| {}).unwrap();
+        let lock = fixtures.lock("x", &Shell::real(), &|_| {}).unwrap();
         let by = format!("cluster `x` is being made by pid {}", std::process::id());
         assert!(text(&fixtures).starts_with(&by), "{}", text(&fixtures));
         drop(lock);
@@ -122,8 +123,9 @@ mod tests {
         let fixtures = Fixtures::new(state.path());
         let take = |name| Lease::try_take(&fixtures.locks(), name, Mode::Shared, "a_row", None).unwrap().unwrap();
         fs::create_dir_all(fixtures.directory("there")).unwrap();
-        drop((fixtures.lock("there", &|_| {}).unwrap(), fixtures.lock("_create", &|_| {}).unwrap()));
-        drop((fixtures.lock("gone", &|_| {}).unwrap(), take("gone")));
+        let lock = |name| fixtures.lock(name, &Shell::real(), &|_| {}).unwrap();
+        drop((lock("there"), lock("_create")));
+        drop((lock("gone"), take("gone")));
         let held = take("held");
         assert_eq!(fixtures.locks_of_the_gone(), ["gone", "held"]);
         assert_eq!(fixtures.forget_locks("held").unwrap(), 0);

@@ -5,7 +5,8 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -14,25 +15,50 @@ use crate::error::{Error, Result};
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Does what it is told, or says what it would do.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shell {
     transcript: Option<Mutex<Vec<String>>>,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Shell {
     /// A shell that does.
     pub fn real() -> Self {
-        Self { transcript: None }
+        Self::default()
+    }
+
+    /// A shell that does until somebody sets `interrupted`: then the program that it runs is killed.
+    pub fn until(interrupted: Arc<AtomicBool>) -> Self {
+        Self { interrupted, ..Self::default() }
     }
 
     /// A shell that only writes down.
     pub fn dry() -> Self {
-        Self { transcript: Some(Mutex::default()) }
+        Self { transcript: Some(Mutex::default()), ..Self::default() }
     }
 
     /// Whether nothing is done.
     pub fn is_dry(&self) -> bool {
         self.transcript.is_some()
+    }
+
+    /// # Errors
+    /// When it was interrupted.
+    pub(crate) fn go_on(&self) -> Result<()> {
+        match self.interrupted.load(Ordering::Relaxed) {
+            true => Err(Error::Interrupted("not everything was done".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// The same error, as soon as there is one.
+    pub(crate) async fn interrupted(&self) -> Error {
+        loop {
+            match self.go_on() {
+                Ok(()) => tokio::time::sleep(LOOK).await,
+                Err(interrupted) => return interrupted,
+            }
+        }
     }
 
     /// What was written down, a line each.
@@ -59,7 +85,7 @@ impl Shell {
     /// # Errors
     /// When it cannot start or exits non-zero; the error holds the last lines that it printed.
     pub fn run(&self, program: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
-        self.printed(program, args, env).map(drop)
+        self.run_while(program, args, env, None, || Ok(()))
     }
 
     /// Runs a program, which finds those in `first` before those of PATH, to its end, or until `look`, which is called while it
@@ -72,10 +98,11 @@ impl Shell {
         program: &Path,
         args: &[&str],
         env: &[(&str, &str)],
-        first: &Path,
+        first: Option<&Path>,
         mut look: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        let line = format!("PATH={}:$PATH {}", first.display(), command_line(program, args, env));
+        let path = first.map_or_else(String::new, |first| format!("PATH={}:$PATH ", first.display()));
+        let line = path + &command_line(program, args, env);
         if !self.doing(&line) {
             return Ok(());
         }
@@ -86,7 +113,7 @@ impl Shell {
         let both = said.try_clone().and_then(|out| Ok((out, said.try_clone()?)));
         let (out, err) = both.map_err(not_started)?;
         let others = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(std::iter::once(first.to_owned()).chain(std::env::split_paths(&others)));
+        let path = std::env::join_paths(first.map(Path::to_owned).into_iter().chain(std::env::split_paths(&others)));
         let path = path.map_err(|error| not_started(std::io::Error::other(error)))?;
         let mut command = Command::new(program);
         command.args(args).envs(env.iter().copied()).env("PATH", path).stdin(Stdio::null()).stdout(out).stderr(err);
@@ -95,7 +122,7 @@ impl Shell {
             if let Some(status) = child.try_wait().map_err(not_started)? {
                 break status;
             }
-            if let Err(useless) = look() {
+            if let Err(useless) = self.go_on().and_then(|()| look()) {
                 // It may have ended by itself meanwhile.
                 child.kill().ok();
                 child.wait().ok();
@@ -103,6 +130,12 @@ impl Shell {
             }
             std::thread::sleep(LOOK);
         };
+        if !status.success() {
+            // Ctrl-C goes to the program as well, which may have ended of it before it was known here.
+            std::thread::sleep(LOOK);
+        }
+        // It may also say that all is well.
+        self.go_on()?;
         if status.success() {
             return Ok(());
         }
@@ -116,18 +149,13 @@ impl Shell {
     /// # Errors
     /// As [`Self::run`].
     pub fn output(&self, program: &Path, args: &[&str]) -> Result<String> {
-        self.printed(program, args, &[])
-    }
-
-    fn printed(&self, program: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<String> {
-        let line = command_line(program, args, env);
+        let line = command_line(program, args, &[]);
         if !self.doing(&line) {
             return Ok(String::new());
         }
         let failed = |status: String, output: String| Error::Command { command: line.clone(), status, output };
         let output = Command::new(program)
             .args(args)
-            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .output()
             .map_err(|error| failed("did not start".to_owned(), error.to_string()))?;
@@ -273,7 +301,7 @@ mod tests {
         let error = Shell::real().run(Path::new("/bin/sh"), &["-c", "echo why >&2; exit 3"], &[]).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("why") && text.contains("exit status: 3"), "{text}");
-        let (program, first) = (Path::new("/bin/sh"), Path::new("/pinned"));
+        let (program, first) = (Path::new("/bin/sh"), Some(Path::new("/pinned")));
         let error = Shell::real().run_while(program, &["-c", "echo why >&2; exit 3"], &[], first, || Ok(()));
         assert_eq!(error.unwrap_err().to_string(), text.replacen('`', "`PATH=/pinned:$PATH ", 1));
     }
@@ -282,9 +310,11 @@ mod tests {
     fn a_command_of_no_more_use_is_ended() {
         let started = std::time::Instant::now();
         let useless = || Err(Error::Failed("no use".to_owned()));
-        let (program, first) = (Path::new("/bin/sleep"), Path::new("/pinned"));
-        let error = Shell::real().run_while(program, &["600"], &[], first, useless).unwrap_err();
+        let error = Shell::real().run_while(Path::new("/bin/sleep"), &["600"], &[], None, useless).unwrap_err();
         assert_eq!(error.to_string(), "no use");
+        let shell = Shell::until(Arc::new(AtomicBool::new(true)));
+        let error = shell.run(Path::new("/bin/sleep"), &["600"], &[]).unwrap_err();
+        assert!(matches!(error, Error::Interrupted(_)), "{error}");
         assert!(started.elapsed() < Duration::from_secs(60));
     }
 }
