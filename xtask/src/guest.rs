@@ -78,7 +78,7 @@ impl Guest {
 
     /// Removes what the run's tests left in the cluster, and waits until it is gone.
     pub(crate) async fn leave_clean(&self, ctx: &Ctx, run_id: &str) {
-        if let Err(error) = ctx.fixtures().sweep(&self.client, Some(run_id), false).await {
+        if let Err(error) = ctx.fixtures().sweep(&self.client, Some(run_id), false, &say).await {
             say(&format!(
                 "something of this run may be left in {}: {error}; `cargo xtask cluster gc` removes it",
                 self.access.server

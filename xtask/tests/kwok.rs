@@ -365,6 +365,7 @@ fn a_killed_run_leaves_nothing_after_gc_and_still_reports() {
     assert_eq!((test.state(), nextest.state()), (State::Running, State::Running), "they outlive their command");
     let said = machine.ok(&["cluster", "gc"]);
     assert!(said.contains("was killed; what it had: cargo xtask report"), "{said}");
+    assert!(said.contains("removing 1 namespaces and ") && said.contains(" nodes that dead runs left ("), "{said}");
     assert_eq!((test.state(), nextest.state()), (State::Dead, State::Dead));
     assert_eq!(objects_left(&machine), "");
     let report = machine.xtask(&["report", &only_run(results.path()).display().to_string()]);

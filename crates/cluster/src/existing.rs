@@ -79,14 +79,14 @@ impl Fixtures {
 
     /// Removes from a cluster what dead runs of this state directory left in it; `own` is the run of the caller, of which
     /// nothing else is alive. The caller holds the cluster's exclusive lease, or its run's. On a cluster of `ours`
-    /// namespaces go at once; on one of others its controller is waited for.
+    /// namespaces go at once; on one of others its controller is waited for. `say` is told what there is to remove.
     ///
     /// # Errors
     /// When the apiserver refuses, or something is still there after five minutes.
-    pub async fn sweep(&self, client: &Client, own: Option<&str>, ours: bool) -> Result<Swept> {
+    pub async fn sweep(&self, client: &Client, own: Option<&str>, ours: bool, say: &dyn Fn(&str)) -> Result<Swept> {
         let mut alive = Lease::live_runs(&self.locks());
         alive.retain(|run| Some(run.as_str()) != own);
-        sweep_objects(client, &self.owner()?, &alive, ours).await
+        sweep_objects(client, &self.owner()?, &alive, ours, say).await
     }
 
     /// Removes what this machine's dead runs left in a cluster of others and forgets the cluster. One that does not
@@ -104,7 +104,7 @@ impl Fixtures {
         }
         let swept = async {
             match problems {
-                [] => self.sweep(&connect(descriptor).await?, None, false).await,
+                [] => self.sweep(&connect(descriptor).await?, None, false, say).await,
                 some => Err(Error::NotServing { server: apiserver.clone(), problems: some.to_vec() }),
             }
         };

@@ -67,7 +67,7 @@ impl Fixtures {
                 match Health::of(&descriptor).await {
                     Health::Healthy => {
                         if shell.doing(format!("delete the namespaces and nodes of dead runs in {name}")) {
-                            swept.add(self.sweep(&connect(&descriptor).await?, None, true).await?);
+                            swept.add(self.sweep(&connect(&descriptor).await?, None, true, say).await?);
                         }
                         return Ok(swept);
                     }

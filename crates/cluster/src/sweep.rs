@@ -1,12 +1,13 @@
 //! What dead runs left behind: objects in a cluster, clusters without a descriptor, cards and temporary files.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, PartialObjectMeta, Patch, PatchParams, Preconditions};
 use kube::{Api, Client};
 use serde::Serialize;
 use serde_json::json;
@@ -68,17 +69,27 @@ impl Swept {
 }
 
 /// Removes every namespace, node, kind and webhook that carries [`RUN_LABEL`] and `owner`, except those of the runs in `alive`, and
-/// waits until they are gone. The caller holds the exclusive lease of the cluster, which is of `ours` or of others.
+/// waits until they are gone; `say` is told what that is, because it may take its time. The caller holds the exclusive lease of the cluster, which is of `ours` or of others.
 ///
 /// # Errors
 /// When the apiserver refuses, or something is still there after five minutes.
-pub(crate) async fn sweep_objects(client: &Client, owner: &str, alive: &[String], ours: bool) -> Result<Swept> {
+pub(crate) async fn sweep_objects(
+    client: &Client,
+    owner: &str,
+    alive: &[String],
+    ours: bool,
+    say: &dyn Fn(&str),
+) -> Result<Swept> {
     let selector = selector(owner, alive);
-    remove_extensions(client, &selector).await?;
     let labelled = ListParams::default().labels(&selector);
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let nodes: Api<Node> = Api::all(client.clone());
     let found = namespaces.list_metadata(&labelled).await.map_err(Error::api("cannot list namespaces"))?;
+    let left = nodes.list_metadata(&labelled).await.map_err(Error::api("cannot list nodes"))?.items;
+    if !(found.items.is_empty() && left.is_empty()) {
+        say(&removing(&found.items, &left));
+    }
+    remove_extensions(client, &selector).await?;
     for namespace in &found.items {
         let name = namespace.metadata.name.as_deref().unwrap_or_default();
         empty(client, name).await?;
@@ -125,6 +136,15 @@ pub(crate) async fn sweep_objects(client: &Client, owner: &str, alive: &[String]
 fn selector(owner: &str, alive: &[String]) -> String {
     let spared = if alive.is_empty() { String::new() } else { format!(",{RUN_LABEL} notin ({})", alive.join(",")) };
     format!("{RUN_LABEL},{OWNER_LABEL}={owner}{spared}")
+}
+
+/// What is removed, and which runs left it.
+fn removing(namespaces: &[PartialObjectMeta<Namespace>], nodes: &[PartialObjectMeta<Node>]) -> String {
+    let metadata = namespaces.iter().map(|one| &one.metadata).chain(nodes.iter().map(|one| &one.metadata));
+    let runs: BTreeSet<&str> =
+        metadata.filter_map(|metadata| Some(metadata.labels.as_ref()?.get(RUN_LABEL)?.as_str())).collect();
+    let runs = runs.into_iter().collect::<Vec<_>>().join(", ");
+    format!("removing {} namespaces and {} nodes that dead runs left ({runs})", namespaces.len(), nodes.len())
 }
 
 /// Takes the finalizers off the Secrets of a namespace, for the same reason as off objects of a dead run's kinds.
@@ -217,5 +237,13 @@ mod tests {
         assert_eq!(selector("me", &[]), "kubedyno.io/run-id,kubedyno.io/owner=me");
         let spared = ["a".to_owned(), "b".to_owned()];
         assert_eq!(selector("me", &spared), "kubedyno.io/run-id,kubedyno.io/owner=me,kubedyno.io/run-id notin (a,b)");
+    }
+
+    #[test]
+    fn what_is_removed_is_said_with_the_runs_that_left_it() {
+        let of_run = |run: &str| json!({"metadata": {"name": "x", "labels": {RUN_LABEL: run}}});
+        let namespaces = [serde_json::from_value(of_run("b")).unwrap()];
+        let nodes = ["a", "b"].map(|run| serde_json::from_value(of_run(run)).unwrap());
+        assert_eq!(removing(&namespaces, &nodes), "removing 1 namespaces and 2 nodes that dead runs left (a, b)");
     }
 }

@@ -145,10 +145,7 @@ pub async fn judged(row: Row, driver: impl AsyncFnOnce(&mut Trial) -> Result<()>
         match Lease::try_take(&locks, &descriptor.name, Mode::Exclusive, &what, Some(&context.run_id))? {
             Ok(lease) => break lease,
             Err(holder) if holder != told => {
-                let waiting = format!("waiting for `{}`: in use by {holder}", descriptor.name);
-                say(&waiting);
-                // What a test says is kept by nextest until it ends; this is shown at once.
-                RunDir::at(&context.results).show_progress(row.suite, &row.test, &waiting);
+                tell(&row, &context, &format!("waiting for `{}`: in use by {holder}", descriptor.name));
                 told = holder;
             }
             Err(_) => tokio::select! {
@@ -194,7 +191,8 @@ impl Trial {
         // The state that a trial starts from is proven, not hoped for: the cluster works, and what dead trials left is gone
         // before it begins.
         proof::renew(&fixtures, &descriptor, &client, &context.run_id).await?;
-        fixtures.sweep(&client, Some(&context.run_id), !descriptor.is_existing()).await?;
+        let ours = !descriptor.is_existing();
+        fixtures.sweep(&client, Some(&context.run_id), ours, &|line| tell(&row, &context, line)).await?;
         let record = opening_record(&row, &context, &descriptor);
         let run_dir = write_opening(&row, &context, &record)?;
         let progress = Arc::new(Mutex::new(String::from("starting")));
@@ -491,6 +489,12 @@ impl Trial {
         }
         Ok(())
     }
+}
+
+/// Says what a row waits for before it begins. What a test says is kept by nextest until it ends; progress is shown at once.
+fn tell(row: &Row, context: &Context, line: &str) {
+    say(line);
+    RunDir::at(&context.results).show_progress(row.suite, &row.test, line);
 }
 
 /// A line on stderr, which nextest keeps with the test.
