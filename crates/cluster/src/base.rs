@@ -27,7 +27,9 @@ pub(crate) async fn ensure_nodes(client: &Client, count: u32, shape: &NodeShape,
     let there: BTreeSet<String> = there.into_iter().filter_map(|node| node.metadata.name).collect();
     let missing: Vec<String> =
         (0..count).map(|i| format!("base-{i:05}")).filter(|name| !there.contains(name)).collect();
-    say(&format!("creating {} of {count} nodes", missing.len()));
+    if !missing.is_empty() {
+        say(&format!("creating {} of {count} nodes", missing.len()));
+    }
     let labels = [(POOL_LABEL, "base")];
     create_nodes(client, missing.iter().map(|name| node(name, shape, &labels, &[])), |_| {}).await?;
 

@@ -285,6 +285,16 @@ impl Error {
         !matches!(self, Self::Exited { port_taken: false, .. } | Self::Interrupted(_))
     }
 
+    /// What happened, without advice: for whoever does already what would be advised.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::PortTaken { port, component, .. } => {
+                format!("port {port} of {component} is in use by another program")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Wraps an IO error with what was tried on which path.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();

@@ -20,6 +20,9 @@ use crate::shell::Shell;
 use crate::sweep::sweep_fixture;
 use crate::{kind, kwok};
 
+/// What becomes of a cluster that cannot be adopted.
+const ANEW: &str = "making it anew; what was in it is gone";
+
 /// The directory of all fixtures, and the verbs on them.
 #[derive(Clone, Debug)]
 pub struct Fixtures {
@@ -279,13 +282,13 @@ impl Fixtures {
                     }
                     return Err(interrupted);
                 }
-                Ok(_) => say("it did not recover; making it anew"),
-                Err(error) => say(&format!("it did not start ({error}); making it anew")),
+                Ok(_) => say(&format!("it did not recover; {ANEW}")),
+                Err(error) => say(&format!("it did not start: {}; {ANEW}", error.cause())),
             }
         } else if !same {
-            say(&format!("cluster `{name}` was made with other programs or settings; making it anew"));
+            say(&format!("cluster `{name}` was made with other programs or settings; {ANEW}"));
         } else {
-            say(&format!("cluster `{name}`: {}; making it anew", health.problems().join("; ")));
+            say(&format!("cluster `{name}`: {}; {ANEW}", health.problems().join("; ")));
         }
         let _lease = self.alone(&name, false, "cluster up")?;
         shell.go_on()?;

@@ -60,8 +60,8 @@ impl Fixtures {
                 return Ok(swept);
             }
             Ok(Some(descriptor)) => {
-                let strays = format!("end what a dead command was starting in {name}");
-                if !kind::made(&directory) && shell.doing(strays) {
+                let strays = !kind::made(&directory) && kwok::strays(&descriptor, &directory).next().is_some();
+                if strays && shell.doing(format!("end what a dead command was starting in {name}")) {
                     swept.processes += kwok::end_strays(&descriptor, &directory);
                 }
                 match Health::of(&descriptor).await {

@@ -293,17 +293,23 @@ fn starting(directory: &Path) -> Vec<Process> {
     process::with_environment(&format!("{WORKDIR}={}", workdir(directory).display()))
 }
 
-/// Ends what a dead command was starting in a cluster when it died, its kwokctl first; returns how many processes there were. The
-/// caller holds the cluster's lock, so that no living command has any.
-pub(crate) fn end_strays(descriptor: &Descriptor, directory: &Path) -> usize {
+/// What a dead command was starting in a cluster when it died, its kwokctl first. The caller holds the cluster's lock, so that no
+/// living command has any.
+pub(crate) fn strays(descriptor: &Descriptor, directory: &Path) -> impl Iterator<Item = Process> {
     let kwokctl = descriptor.programs.iter().find(|program| program.name == "kwokctl");
     let kwokctl = kwokctl.map(|program| program.path.display().to_string());
     // A shell of the user's own may have the variable too.
-    let starting = starting(directory).into_iter().filter(|process| process.command_line().first() == kwokctl.as_ref());
-    let ended = starting.filter(|process| process.kill(Duration::from_secs(5))).count();
+    let starting =
+        starting(directory).into_iter().filter(move |process| process.command_line().first() == kwokctl.as_ref());
+    // Looked for when those have ended: they start more.
+    let running = std::iter::once_with(|| processes(&descriptor.name, directory)).flatten();
     let known = |process: &Process| descriptor.components.iter().any(|component| component.process == *process);
-    let unknown = processes(&descriptor.name, directory).into_iter().filter(|process| !known(process));
-    ended + unknown.filter(|process| process.kill(Duration::from_secs(5))).count()
+    starting.chain(running.filter(move |process| !known(process)))
+}
+
+/// Ends them; returns how many there were.
+pub(crate) fn end_strays(descriptor: &Descriptor, directory: &Path) -> usize {
+    strays(descriptor, directory).filter(|process| process.kill(Duration::from_secs(5))).count()
 }
 
 /// Delays a stage of the simulated objects; the kwok controller reads it when it is started again.
