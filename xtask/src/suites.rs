@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::budgets(&BUDGETS.replace("limit = 1", "limt = 1"), PARAMETERS, "suites/x-suite/budgets.toml:3: unknown field `limt`")]
+    #[case::budgets(&BUDGETS.replace("limit = 1", "limt = 1"), PARAMETERS, "suites/x-suite/budgets.toml:3: budget `m`: unknown field `limt`")]
     #[case::parameters(BUDGETS, "[row.smoke]\nnodes = \n", "suites/x-suite/parameters.toml:2: ")]
     #[case::needs(
         BUDGETS,

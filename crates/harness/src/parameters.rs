@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cluster::Needs;
 use measure::BudgetError;
 use serde::de::DeserializeOwned;
-use toml::de::{DeTable, ValueDeserializer};
+use toml::de::DeTable;
 
 use crate::error::{Error, Result};
 
@@ -191,19 +191,11 @@ impl Rows {
 
     /// The row as it stands in the file, read in such a way that an error has its line.
     fn typed<T: DeserializeOwned>(&self, name: &str) -> Result<T, BudgetError> {
-        let located = |error| BudgetError::from_toml(&self.file, &self.text, &error);
-        let document = DeTable::parse(&self.text).map_err(located)?;
+        let document =
+            DeTable::parse(&self.text).map_err(|error| BudgetError::from_toml(&self.file, &self.text, &error))?;
         let row = document.get_ref().get("row").and_then(|rows| rows.get_ref().get(name));
         let row = row.ok_or_else(|| self.error(&["row"], format!("there is no row `{name}`")))?;
-        T::deserialize(ValueDeserializer::from(row.clone())).map_err(|error| {
-            // An error about a value does not say whose value it is.
-            let within = |span: std::ops::Range<usize>| error.span().is_some_and(|error| span.contains(&error.start));
-            let mut parameters = row.get_ref().as_table().into_iter().flatten();
-            let of = parameters.find(|(_, value)| within(value.span()));
-            let of = of.map_or(String::new(), |(key, _)| format!("`{}`: ", key.get_ref()));
-            let BudgetError { file, line, message } = located(error);
-            BudgetError { file, line, message: format!("row `{name}`: {of}{message}") }
-        })
+        measure::typed(&self.file, &self.text, &format!("row `{name}`"), row)
     }
 
     /// An error about what `path` leads to in the file.

@@ -158,7 +158,9 @@ impl Budgets {
     /// Unknown or missing fields, wrong types, a limit that is no number or cannot be missed, a provider that there is not, an
     /// empty source or derivation.
     pub fn parse(file: &str, text: &str) -> Result<Self, BudgetError> {
-        let budgets: Self = toml::from_str(text).map_err(|error| BudgetError::from_toml(file, text, &error))?;
+        let budgets: Self = toml::from_str(text).map_err(|error| {
+            Self::check_types(file, text).err().unwrap_or_else(|| BudgetError::from_toml(file, text, &error))
+        })?;
         budgets.check(file, text)?;
         Ok(budgets)
     }

@@ -15,6 +15,7 @@ pub mod promtext;
 pub mod schedule;
 pub mod standstill;
 pub mod stats;
+mod typed;
 pub mod validity;
 pub mod verdict;
 
@@ -25,5 +26,6 @@ pub use ledger::{Ledger, Missing, Seen};
 pub use progress::{End, Progress, StallRule};
 pub use schedule::{Arrivals, Due, Rate, Schedule, ScheduleError, Step, Until};
 pub use stats::Quantiles;
+pub use typed::typed;
 pub use validity::invalid_by_slip;
 pub use verdict::{Verdict, human};

@@ -1,6 +1,10 @@
 //! What a `budgets.toml` may not say: each refusal with the line of its field.
 
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
 use super::{Budget, BudgetError, Budgets, Compared, Direction};
+use crate::typed::typed;
 
 /// Where trials run.
 const PROVIDERS: [&str; 3] = ["kwok", "kind", "existing"];
@@ -9,6 +13,17 @@ const PROVIDERS: [&str; 3] = ["kwok", "kind", "existing"];
 type Wrong = (&'static str, String);
 
 impl Budgets {
+    /// Refuses the first element that is none by itself, and says which one it is.
+    pub(super) fn check_types(file: &str, text: &str) -> Result<(), BudgetError> {
+        let document = DeTable::parse(text).map_err(|error| BudgetError::from_toml(file, text, &error))?;
+        let named = |array: &'static str| {
+            let elements = document.get_ref().get(array).and_then(|array| array.get_ref().as_array());
+            elements.into_iter().flatten().enumerate().map(move |(i, element)| (name(array, i, element), element))
+        };
+        named("budget").try_for_each(|(name, budget)| typed::<Budget>(file, text, &name, budget).map(drop))?;
+        named("compare").try_for_each(|(name, compared)| typed::<Compared>(file, text, &name, compared).map(drop))
+    }
+
     /// Refuses fields whose values mean nothing.
     pub(super) fn check(&self, file: &str, text: &str) -> Result<(), BudgetError> {
         self.each(file, text, Budget::check, Compared::check)
@@ -83,6 +98,14 @@ impl Compared {
     }
 }
 
+/// What errors call an element of `array`: its metric, or its place where it has none.
+fn name(array: &str, index: usize, element: &Spanned<DeValue<'_>>) -> String {
+    match element.get_ref().get("metric").and_then(|metric| metric.get_ref().as_str()) {
+        Some(metric) => format!("{array} `{metric}`"),
+        None => format!("{array} number {}", index + 1),
+    }
+}
+
 fn no_rows() -> Result<(), Wrong> {
     wrong("rows", "is empty: name the rows, or [\"*\"] for all")
 }
@@ -101,22 +124,61 @@ mod tests {
         "[[compare]]\nmetric = \"cpu\"\nbetter = \"lower\"\nbasis = \"count\"\nrelevance = 1.1\nrows = [\"*\"]\n";
 
     #[rstest]
-    #[case::unknown_field("role =", "rule =", 7, "unknown field `rule`")]
-    #[case::wrong_type("limit = 20", "limit = \"20\"", 4, "invalid type")]
-    #[case::unknown_word("\"at-least\"", "\"atleast\"", 5, "unknown variant `atleast`")]
-    #[case::missing_field("limit = 20\n", "", 2, "missing field `limit`")]
+    #[case::unknown_field("role =", "rule =", 7, "budget `pods_running_per_s`: unknown field `rule`")]
+    #[case::wrong_type(
+        "limit = 20",
+        "limit = \"20\"",
+        4,
+        "budget `pods_running_per_s`: `limit`: invalid type: string \"20\", expected f64"
+    )]
+    #[case::unknown_word(
+        "\"at-least\"",
+        "\"atleast\"",
+        5,
+        "budget `pods_running_per_s`: `direction`: unknown variant `atleast`"
+    )]
+    #[case::missing_field("limit = 20\n", "", 2, "budget `pods_running_per_s`: missing field `limit`")]
+    #[case::no_name("metric = \"pods_running_per_s\"\n", "", 2, "budget number 1: missing field `metric`")]
+    #[case::of_a_comparison(
+        "relevance = 1.1",
+        "relevance = true",
+        16,
+        "compare `cpu`: `relevance`: invalid type: boolean"
+    )]
+    #[case::unknown_table(
+        "[[compare]]",
+        "[[compared]]",
+        12,
+        "unknown field `compared`, expected `budget` or `compare`"
+    )]
+    #[case::no_array("[[budget]]", "[budget]", 2, "invalid type: map, expected a sequence")]
     #[case::no_number("limit = 20", "limit = nan", 4, "budget `pods_running_per_s`: `limit` is not a finite number")]
-    #[case::never_missed("limit = 20", "limit = -1", 4, "`limit` is -1: everything is at least that")]
-    #[case::never_missed_at_zero("limit = 20", "limit = 0", 4, "`limit` is 0: everything is at least that")]
+    #[case::never_missed(
+        "limit = 20",
+        "limit = -1",
+        4,
+        "budget `pods_running_per_s`: `limit` is -1: everything is at least that"
+    )]
+    #[case::never_missed_at_zero(
+        "limit = 20",
+        "limit = 0",
+        4,
+        "budget `pods_running_per_s`: `limit` is 0: everything is at least that"
+    )]
     #[case::never_met(
         "limit = 20\ndirection = \"at-least\"",
         "limit = -1\ndirection = \"at-most\"",
         4,
-        "`limit` is -1: nothing is"
+        "budget `pods_running_per_s`: `limit` is -1: nothing is"
     )]
-    #[case::no_rows("[\"*\"]", "[]", 8, "`rows` is empty")]
-    #[case::unknown_provider("\"kwok\"", "\"kwork\"", 9, "`provider` is `kwork`; write one of kwok, kind, existing")]
-    #[case::no_source("\"kwok README\"", "\" \"", 10, "`source` is empty")]
+    #[case::no_rows("[\"*\"]", "[]", 8, "budget `pods_running_per_s`: `rows` is empty")]
+    #[case::unknown_provider(
+        "\"kwok\"",
+        "\"kwork\"",
+        9,
+        "budget `pods_running_per_s`: `provider` is `kwork`; write one of kwok, kind, existing"
+    )]
+    #[case::no_source("\"kwok README\"", "\" \"", 10, "budget `pods_running_per_s`: `source` is empty")]
     #[case::no_ratio("relevance = 1.1", "relevance = 1", 16, "compare `cpu`: `relevance` is not a ratio above 1")]
     fn bad_budgets_are_refused_with_file_line_and_field(
         #[case] from: &str,
@@ -128,7 +190,7 @@ mod tests {
         Budgets::parse("budgets.toml", &good).expect("good");
         let error = Budgets::parse("budgets.toml", &good.replace(from, to)).expect_err("bad");
         assert_eq!((error.file.as_str(), error.line), ("budgets.toml", line), "{error}");
-        assert!(error.message.contains(message), "{error}");
+        assert!(error.message.starts_with(message), "{error}");
     }
 
     #[rstest]
