@@ -1,6 +1,5 @@
 //! The suites of this repository, and whether their data are sound.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use harness::Rows;
@@ -66,7 +65,8 @@ pub(crate) fn select(ctx: &Ctx, names: &[String]) -> Result<Vec<Suite>, Failure>
     Ok(if names.is_empty() { all.into_iter().filter(|suite| suite.built).collect() } else { selected })
 }
 
-/// Reads a suite's budgets and parameters: what is wrong with them is said before anything starts.
+/// Reads a suite's budgets and parameters: what is wrong with them is said before anything starts. What its rows are made of
+/// only the suite itself can check.
 pub(crate) fn data(suite: &Suite) -> Result<(Budgets, Rows), Failure> {
     let read = |file: &str| {
         let path = suite.path.join(file);
@@ -80,9 +80,6 @@ pub(crate) fn data(suite: &Suite) -> Result<(Budgets, Rows), Failure> {
     let (file, text) = read("parameters.toml")?;
     let rows = Rows::parse(&file, &text).map_err(usage)?;
     budgets.check_rows(&budgets_file, &budgets_text, &rows.names().collect::<Vec<_>>()).map_err(usage)?;
-    for row in rows.with_needs() {
-        rows.needs(row, &BTreeMap::new()).map_err(|error| Failure::usage(error.to_string()))?;
-    }
     Ok((budgets, rows))
 }
 
@@ -124,11 +121,6 @@ mod tests {
     #[rstest]
     #[case::budgets(&BUDGETS.replace("limit = 1", "limt = 1"), PARAMETERS, "suites/x-suite/budgets.toml:3: budget `m`: unknown field `limt`")]
     #[case::parameters(BUDGETS, "[row.smoke]\nnodes = \n", "suites/x-suite/parameters.toml:2: ")]
-    #[case::needs(
-        BUDGETS,
-        "[row.smoke]\nnodes = 1\n[needs.smoke]\npods = [\"pods\"]\n",
-        "suites/x-suite/parameters.toml:4: needs of row `smoke`: it has no parameter `pods`"
-    )]
     #[case::needs_of_no_row(
         BUDGETS,
         "[row.smoke]\n[needs.smoek]\n",

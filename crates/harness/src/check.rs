@@ -36,7 +36,7 @@ impl Suite {
     /// Reads every row as the one of `kinds` that it is, those of the run that is about to begin with its overrides.
     ///
     /// # Errors
-    /// For the first row that is of none or of several, with its line.
+    /// For the first row that is of none or of several, or whose needs are no parameters of it that count: with its line.
     pub fn check(&self, kinds: &[Kind]) -> Result<()> {
         let (sets, none) = (json(SUITE_SETS)?.unwrap_or_default(), Sets::new());
         let of_run: Vec<String> = json(RUN_ROWS)?.unwrap_or_default();
@@ -53,7 +53,8 @@ impl Rows {
         let read = kinds.iter().map(|kind| (kind, (kind.read)(self, name, sets)));
         let (fitting, others): (Vec<_>, Vec<_>) = read.partition(|(_, read)| read.is_ok());
         match fitting.len() {
-            1 => Ok(()),
+            // Only now: a misspelt parameter is told where it stands, and not where it is missed.
+            1 => self.needs(name, sets).map(drop),
             0 => {
                 // What the row was meant to be is told by its keys; the last of equals is what has the fewest of them.
                 let known = |kind: &Kind| self.keys(name).filter(|key| (kind.knows)(key)).count();
@@ -135,6 +136,34 @@ mod tests {
         #[case] message: &str,
     ) {
         assert_eq!(check(&ROWS.replace(from, to), row, &[]), Err(format!("parameters.toml:{message}")));
+    }
+
+    const NEEDS: &str = "[needs.load]\npods = [\"pods\"]\n";
+
+    #[rstest]
+    #[case::sound("", "", Ok(()))]
+    #[case::a_parameter_that_is_not_there(
+        "[\"pods\"]",
+        "[\"replicas\"]",
+        Err("9: needs of row `load`: it has no parameter `replicas`")
+    )]
+    #[case::no_count(
+        "[\"pods\"]",
+        "[\"profile\"]",
+        Err("5: row `load`: `profile` is \"x\", and no count, as `[needs.load]` takes it to be")
+    )]
+    #[case::a_misspelt_parameter(
+        "pods = 1",
+        "pdos = 1",
+        Err("6: row `load`: unknown field `pdos`, expected one of `profile`, `pods`, `seed`")
+    )]
+    fn needs_are_checked_of_a_row_that_is_sound_without(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] checked: Result<(), &str>,
+    ) {
+        let text = format!("{ROWS}{NEEDS}").replace(from, to);
+        assert_eq!(check(&text, "load", &[]), checked.map_err(|message| format!("parameters.toml:{message}")));
     }
 
     #[test]

@@ -133,11 +133,6 @@ impl Rows {
         Ok(Some(Needs { nodes: product("nodes", &factors.nodes)?, pods: product("pods", &factors.pods)? }))
     }
 
-    /// The rows that have needs.
-    pub fn with_needs(&self) -> impl Iterator<Item = &str> {
-        self.tables.needs.keys().map(String::as_str)
-    }
-
     /// The rows that need something absent, each with what that is. They are outside the default selection.
     pub fn absent(&self) -> impl Iterator<Item = (&str, &str)> {
         self.tables.absent.iter().map(|(row, absent)| (row.as_str(), absent.needs.as_str()))
