@@ -25,7 +25,7 @@ fn text(output: &Output) -> String {
 #[rstest]
 #[case::unknown_suite(&["run", "kperv"], 2, "there is no suite `kperv`; there are image-pull, kamaji, kperf, spegel, spiderpool")]
 #[case::unknown_parameter(&["run", "kperf", "--set", "node=5"], 2, "there is no parameter `node`; there are ")]
-#[case::wrong_type(&["run", "kperf", "--set", "nodes=many"], 2, "parameter `nodes`: `many` is no whole number, as ")]
+#[case::wrong_type(&["run", "kperf", "--set", "nodes=many"], 2, "parameter `nodes`: `many` is no whole number; the row has ")]
 #[case::no_value(&["run", "kperf", "--set", "nodes"], 2, "--set nodes: write it as KEY=VALUE")]
 #[case::unknown_profile(&["run", "--profile", "fast"], 2, "[possible values: default, kind, published, published-kind]")]
 #[case::unknown_cluster(&["cluster", "status", "--name", "nope"], 2, "there is no cluster `nope`: `cargo xtask cluster up --name nope` makes one")]

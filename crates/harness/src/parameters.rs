@@ -1,6 +1,7 @@
 //! `parameters.toml`: what each row of a suite is run with, and its overrides.
 
 use std::collections::BTreeMap;
+use std::num::IntErrorKind;
 
 use cluster::Needs;
 use measure::BudgetError;
@@ -204,17 +205,22 @@ impl Rows {
 /// # Errors
 /// When it is none.
 fn override_parameter(old: &toml::Value, text: &str) -> Result<toml::Value, String> {
-    let wrong = |kind: &str| format!("`{text}` is no {kind}, as {old} is");
+    let wrong = |what: &str| format!("`{text}` is {what}; the row has {old}");
+    let below_zero = || text.parse::<f64>().is_ok_and(|number| number < 0.0);
     match old {
         // All of them are counts.
-        toml::Value::Integer(_) => match text.parse() {
-            Ok(count) if count > i64::from(u32::MAX) => Err(format!("`{text}` is more than {}", u32::MAX)),
-            Ok(count) if count >= 0 => Ok(toml::Value::Integer(count)),
-            Ok(_) => Err(format!("`{text}` is below zero")),
-            Err(_) => Err(wrong("whole number")),
+        toml::Value::Integer(_) => match text.parse::<u32>() {
+            Ok(count) => Ok(toml::Value::Integer(count.into())),
+            Err(error) if *error.kind() == IntErrorKind::PosOverflow => {
+                Err(format!("`{text}` is too large: the most is {}", u32::MAX))
+            }
+            Err(_) if below_zero() => Err(format!("`{text}` is below zero")),
+            Err(_) => Err(wrong("no whole number")),
         },
-        toml::Value::Float(_) => text.parse().map(toml::Value::Float).map_err(|_| wrong("number")),
-        toml::Value::Boolean(_) => text.parse().map(toml::Value::Boolean).map_err(|_| wrong("`true` or `false`")),
+        toml::Value::Float(_) => text.parse().map(toml::Value::Float).map_err(|_| wrong("no number")),
+        toml::Value::Boolean(_) => {
+            text.parse().map(toml::Value::Boolean).map_err(|_| wrong("neither `true` nor `false`"))
+        }
         toml::Value::String(_) => Ok(toml::Value::String(text.to_owned())),
         _ => Err(format!("`{old}` cannot be overridden from the command line")),
     }
@@ -295,7 +301,14 @@ mod tests {
 
     #[rstest]
     #[case::unknown("node", "5", "there is no parameter `node`; there are image, nodes")]
-    #[case::wrong_type("nodes", "many", "parameter `nodes`: `many` is no whole number, as 200 is")]
+    #[case::wrong_type("nodes", "many", "parameter `nodes`: `many` is no whole number; the row has 200")]
+    #[case::a_fraction("nodes", "2.5", "parameter `nodes`: `2.5` is no whole number; the row has 200")]
+    #[case::too_large("nodes", "4294967296", "parameter `nodes`: `4294967296` is too large: the most is 4294967295")]
+    #[case::out_of_proportion(
+        "nodes",
+        "99999999999999999999",
+        "parameter `nodes`: `99999999999999999999` is too large: the most is 4294967295"
+    )]
     #[case::below_zero("nodes", "-1", "parameter `nodes`: `-1` is below zero")]
     fn a_bad_override_names_the_parameter(#[case] key: &str, #[case] value: &str, #[case] message: &str) {
         let rows = Rows::parse("parameters.toml", FILE).unwrap();
