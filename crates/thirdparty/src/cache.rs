@@ -204,7 +204,14 @@ impl Entry {
     }
 
     fn receipt(&self) -> io::Result<Receipt> {
-        Ok(serde_json::from_slice(&fs::read(self.directory.join(RECEIPT))?)?)
+        let mut receipt: Receipt = serde_json::from_slice(&fs::read(self.directory.join(RECEIPT))?)?;
+        // A receipt of an older version may begin with where the program was built.
+        let built =
+            receipt.version_output.split_once(&format!("/{PARTIAL}")).and_then(|(_, rest)| rest.split_once('/'));
+        if let Some((_, version)) = built {
+            receipt.version_output = version.to_owned();
+        }
+        Ok(receipt)
     }
 }
 

@@ -123,6 +123,18 @@ fn another_pin_or_library_is_another_entry(#[case] other_pin: bool, #[case] othe
 }
 
 #[test]
+fn a_receipt_that_says_where_the_program_was_built_tells_its_version_without() {
+    let (place, program) = filled();
+    let receipt = program.path.with_file_name("receipt.json");
+    let text = fs::read_to_string(&receipt).unwrap();
+    let built = "/cache/tools/tool/.partial-7-Xy12/tool version v1.2.3";
+    fs::write(&receipt, text.replace("tool version v1.2.3", built)).unwrap();
+
+    assert!(fs::read_to_string(&receipt).unwrap().contains(built));
+    assert_eq!(place.thirdparty(&[tool()]).locate("tool").unwrap().unwrap().version, "tool version v1.2.3");
+}
+
+#[test]
 fn what_a_kill_left_behind_is_not_used_and_is_swept() {
     let (place, program) = filled();
     let tools = program.path.parent().unwrap().parent().unwrap().to_owned();
