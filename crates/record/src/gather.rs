@@ -10,7 +10,7 @@ use crate::fingerprint::Fingerprint;
 use crate::run_dir::{Error, RunDir, read_json};
 use crate::schema::ended_well;
 use crate::source::Source;
-use crate::text::quoted;
+use crate::text::{quoted, seconds};
 
 /// A run and its trials.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -113,6 +113,11 @@ impl TrialSummary {
     pub fn ended_well(&self) -> bool {
         ended_well(self.verdict, self.comparator)
     }
+
+    /// How long it took, as people read it; `-` where there is nothing that says so.
+    pub(crate) fn took(&self) -> String {
+        if self.wall_s > 0.0 { seconds(self.wall_s) } else { "-".to_owned() }
+    }
 }
 
 /// Reads every trial record and brings `run.json` up to date with them. A row that was to run and left no record, left one
@@ -154,6 +159,7 @@ mod tests {
         directory.write_trial(&trial("killed", None)).unwrap();
         directory.write_file("trials/kperf-suite/damaged.json", b"{\n").unwrap();
         let run = gather(&directory).unwrap();
+        assert_eq!(run.trials[0].took(), "-");
         let verdicts: Vec<(&str, Verdict)> = run.trials.iter().map(|t| (t.test.as_str(), t.verdict)).collect();
         let no_data = ["damaged", "killed", "never_began"].map(|test| (test, Verdict::NoData));
         assert_eq!(verdicts, [no_data[0], ("done", Verdict::Pass), no_data[1], no_data[2]]);

@@ -11,7 +11,7 @@ use crate::run_dir::RunDir;
 use crate::schema::{PhaseRecord, Trial};
 use crate::source::Source;
 use crate::table::{limit, observed};
-use crate::text::{cell, maybe_seconds, seconds};
+use crate::text::{cell, maybe_seconds};
 
 /// The run as Markdown: verdicts first, then each row's phases, budgets, published figures and deviations.
 pub fn summary_markdown(run: &Run, directory: &RunDir) -> String {
@@ -20,7 +20,7 @@ pub fn summary_markdown(run: &Run, directory: &RunDir) -> String {
     line(&mut out, format_args!("# kubedyno: {passed} of {} rows passed\n", run.trials.len()));
     line(&mut out, format_args!("| row | verdict | took | why |\n| --- | --- | --- | --- |"));
     for trial in &run.trials {
-        let took = seconds(trial.wall_s);
+        let took = trial.took();
         let reason = cell(&trial.reason);
         line(&mut out, format_args!("| {} {} | **{}** | {took} | {reason} |", trial.suite, trial.test, trial.verdict));
     }

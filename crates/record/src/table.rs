@@ -5,7 +5,6 @@ use measure::budget::{Direction, Figure};
 use measure::{Judged, Verdict};
 
 use crate::gather::{Run, TrialSummary};
-use crate::text::seconds;
 
 /// One line a row: the verdict, how long it took, the budgets met, and the sentence.
 pub fn rows_table(run: &Run, width: u16) -> String {
@@ -17,7 +16,7 @@ pub fn rows_table(run: &Run, width: u16) -> String {
         table.add_row([
             format!("{} {}", trial.suite, trial.test),
             trial.verdict.to_string(),
-            seconds(trial.wall_s),
+            trial.took(),
             format!("{met}/{}", trial.budgets.len()),
             trial.reason.clone(),
         ]);

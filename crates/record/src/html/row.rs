@@ -18,7 +18,7 @@ use crate::gather::{Run, TrialSummary};
 use crate::run_dir::{Error, RunDir};
 use crate::schema::Trial;
 use crate::source::Source;
-use crate::text::{figure, seconds};
+use crate::text::figure;
 
 /// A row as the page shows it.
 #[derive(Debug, Template)]
@@ -101,7 +101,7 @@ impl Row {
             test: summary.test.clone(),
             verdict: summary.verdict,
             reason: summary.reason.clone(),
-            took: if summary.wall_s > 0.0 { seconds(summary.wall_s) } else { "-".to_owned() },
+            took: summary.took(),
             met: met(&summary.budgets),
             document: String::new(),
             problems: Vec::new(),
