@@ -130,7 +130,10 @@ pub fn gather(directory: &RunDir) -> Result<Run, Error> {
     if !path.exists() {
         return Err(Error::NoRun(directory.path().to_owned()));
     }
-    let mut run: Run = read_json(&path)?;
+    let mut run: Run = read_json(&path).map_err(|error| match error {
+        Error::Json { .. } => Error::Damaged { run: directory.path().to_owned(), error: Box::new(error) },
+        error => error,
+    })?;
     run.trials = Source::of_run(&run, directory).iter().map(|source| source.summary(&run.profile)).collect();
     run.trials.sort_by(|a, b| (&a.suite, &a.test).cmp(&(&b.suite, &b.test)));
     directory.write_json(&path, &run)?;
@@ -167,6 +170,17 @@ mod tests {
         assert!(run.trials[2].reason.contains("in phase create-pods"));
         assert_eq!(run.state, State::Incomplete);
         assert_eq!(gather(&directory).unwrap().trials.len(), 4, "gathering again changes nothing");
+    }
+
+    #[test]
+    fn a_damaged_run_is_refused_with_the_fix() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = RunDir::at(dir.path());
+        directory.write_file("run.json", b"{\n").unwrap();
+        let error = gather(&directory).unwrap_err().to_string();
+        assert!(error.contains("run.json:2: not a record: "), "{error}");
+        let fix = format!("`cargo xtask report {} --format html` shows them", dir.path().display());
+        assert!(error.ends_with(&fix), "{error}");
     }
 
     #[test]

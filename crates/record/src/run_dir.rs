@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::schema::Trial;
+use crate::schema::{SCHEMA, Trial};
 
 /// Why a result could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,28 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong and where.
         source: serde_json::Error,
+    },
+    /// A record of a newer version, which this one cannot read.
+    #[error(
+        "{} has schema {found}, this kubedyno knows up to {SCHEMA}: it was written by a newer version; update kubedyno",
+        path.display()
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+    },
+    /// A `run.json` that is none, beside which there may be sound records.
+    #[error(
+        "{error}; the rows have records of their own, and `cargo xtask report {} --format html` shows them",
+        run.display()
+    )]
+    Damaged {
+        /// The run's directory.
+        run: PathBuf,
+        /// What is wrong with the file.
+        error: Box<Self>,
     },
     /// A series that is none.
     #[error("{}:{line}: {message}", path.display())]
@@ -218,13 +240,21 @@ impl RunDir {
     }
 }
 
+#[derive(serde::Deserialize)]
+struct SchemaOnly {
+    schema: u32,
+}
+
 /// Reads a JSON file.
 ///
 /// # Errors
-/// When it cannot be read or does not hold a `T`.
+/// When it cannot be read or does not hold a `T`, as that of a newer version may not.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     let text = fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
-    serde_json::from_slice(&text).map_err(|source| Error::Json { path: path.to_owned(), source })
+    serde_json::from_slice(&text).map_err(|source| match serde_json::from_slice(&text) {
+        Ok(SchemaOnly { schema }) if schema > SCHEMA => Error::NewerSchema { path: path.to_owned(), found: schema },
+        _ => Error::Json { path: path.to_owned(), source },
+    })
 }
 
 /// Writes a file whole or not at all: beside it, synced, renamed.
@@ -276,5 +306,17 @@ mod tests {
         run.write_file("trials/kperf-suite/row.json", b"{\n\"schema\": 1,").unwrap();
         let error = run.trials().unwrap_err().to_string();
         assert!(error.contains("row.json:2: not a record"), "{error}");
+    }
+
+    #[test]
+    fn a_record_of_a_newer_version_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::at(dir.path());
+        run.write_file("trials/kperf-suite/row.json", b"{\"schema\": 99}").unwrap();
+        let error = run.trials().unwrap_err().to_string();
+        assert!(
+            error.contains("row.json has schema 99, this kubedyno knows up to 1: it was written by a newer"),
+            "{error}"
+        );
     }
 }
