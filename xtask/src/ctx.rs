@@ -20,19 +20,31 @@ pub(crate) struct Ctx {
     pub(crate) state: PathBuf,
 }
 
+/// Variable with the directory of downloads and built programs.
+pub(crate) const CACHE: &str = "KUBEDYNO_CACHE";
+/// Variable with the directory of clusters and locks.
+pub(crate) const STATE: &str = "KUBEDYNO_STATE";
+
 impl Ctx {
     pub(crate) fn from_env() -> Result<Self, Failure> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned();
-        Ok(Self {
-            root,
-            cache: directory("KUBEDYNO_CACHE", "XDG_CACHE_HOME", ".cache")?,
-            state: directory("KUBEDYNO_STATE", "XDG_STATE_HOME", ".local/state")?,
+        let cache = directory(CACHE, "XDG_CACHE_HOME", ".cache")?;
+        let state = directory(STATE, "XDG_STATE_HOME", ".local/state")?;
+        let unknown: Vec<&str> = [(CACHE, &cache), (STATE, &state)]
+            .into_iter()
+            .filter_map(|(variable, found)| found.is_none().then_some(variable))
+            .collect();
+        cache.zip(state).map(|(cache, state)| Self { root, cache, state }).ok_or_else(|| {
+            Failure::environment(format!("HOME is not set: name a directory in {}", unknown.join(" and one in ")))
         })
     }
 
     /// Makes sure that clusters and programs can be kept, before anything is got or started.
     pub(crate) fn check_writable(&self) -> Result<(), Failure> {
-        for directory in [&self.state, &self.cache] {
+        for (directory, variable) in [(&self.state, STATE), (&self.cache, CACHE)] {
+            if let Some((what, fix)) = in_the_way(directory, variable) {
+                return Err(Failure::environment(format!("{what}; {fix}")));
+            }
             Shell::real().make_dir(directory)?;
         }
         Ok(())
@@ -72,17 +84,23 @@ impl Ctx {
     }
 }
 
-/// A directory from its own variable, the desktop standard's, or below HOME.
-fn directory(own: &str, xdg: &str, below_home: &str) -> Result<PathBuf, Failure> {
+/// What stands where a directory is to be and is none, and the fix.
+pub(crate) fn in_the_way(directory: &Path, variable: &str) -> Option<(String, String)> {
+    let there = directory.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir())?;
+    let what = format!("{} is a file, and no directory", there.display());
+    Some((what, format!("move it away, or set {variable} to another directory")))
+}
+
+/// A directory from its own variable, the desktop standard's, or below HOME; none where none of them is set.
+fn directory(own: &str, xdg: &str, below_home: &str) -> Result<Option<PathBuf>, Failure> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(path) = variable(own) {
         return std::path::absolute(&path)
+            .map(Some)
             .map_err(|error| Failure::environment(format!("{own}={}: {error}", path.display())));
     }
-    variable(xdg)
-        .or_else(|| Some(variable("HOME")?.join(below_home)))
-        .map(|base| base.join("kubedyno"))
-        .ok_or_else(|| Failure::environment(format!("neither HOME nor {own} is set: set {own} to a directory")))
+    let base = variable(xdg).or_else(|| Some(variable("HOME")?.join(below_home)));
+    Ok(base.map(|base| base.join("kubedyno")))
 }
 
 /// A line of ours on stderr.

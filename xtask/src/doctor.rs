@@ -8,7 +8,7 @@ use std::process::Command;
 use cluster::PROGRAMS;
 use comfy_table::{Table, presets};
 
-use crate::ctx::{Ctx, print, say};
+use crate::ctx::{CACHE, Ctx, STATE, in_the_way, print, say};
 use crate::exit::{Exit, Failure};
 use crate::suites::{self, Suite};
 
@@ -116,8 +116,8 @@ fn examine(ctx: &Ctx) -> Vec<Finding> {
             programs(ctx),
             "install Go 1.26 or newer, or name a mirror in KUBEDYNO_RELEASE_BASE, or set KUBEDYNO_<PROGRAM> for each",
         ),
-        finding("cache", writable(&ctx.cache), "make it writable, or set KUBEDYNO_CACHE"),
-        finding("state", writable(&ctx.state), "make it writable, or set KUBEDYNO_STATE"),
+        finding("cache", writable(&ctx.cache, CACHE), "make it writable, or set KUBEDYNO_CACHE"),
+        finding("state", writable(&ctx.state, STATE), "make it writable, or set KUBEDYNO_STATE"),
         finding("disk", disk(&ctx.cache), "free some space, or set KUBEDYNO_CACHE and KUBEDYNO_STATE to a larger disk"),
         finding("memory", memory(), "close something, or use a larger machine"),
         finding("/proc", proc_readable(), "mount /proc: the observers and the processes' identities come from it"),
@@ -194,7 +194,10 @@ fn missing<'a>(ctx: &Ctx, names: &[&'a str]) -> Result<Vec<&'a str>, String> {
     Ok(names.iter().copied().filter(|name| !there.contains_key(*name)).collect())
 }
 
-fn writable(path: &Path) -> Result<String, String> {
+fn writable(path: &Path, variable: &str) -> Result<String, String> {
+    if let Some((what, fix)) = in_the_way(path, variable) {
+        return Err(format!("{what}\nfix: {fix}"));
+    }
     let probe = path.join(format!(".tmp-probe-{}", std::process::id()));
     let written = std::fs::create_dir_all(path).and_then(|()| std::fs::write(&probe, b""));
     std::fs::remove_file(&probe).ok();
