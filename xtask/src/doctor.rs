@@ -2,11 +2,13 @@
 
 mod kind;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
 use cluster::PROGRAMS;
 use comfy_table::{Table, presets};
+use harness::Rows;
 
 use crate::ctx::{CACHE, Ctx, STATE, in_the_way, print, say};
 use crate::exit::{Exit, Failure};
@@ -125,10 +127,12 @@ fn examine(ctx: &Ctx) -> Vec<Finding> {
 }
 
 fn examine_suites(ctx: &Ctx) -> Vec<Finding> {
-    let built = suites::all(ctx).into_iter().filter(|suite| suite.built && suite.has("kwok"));
+    let built = suites::all(ctx).into_iter().filter(|suite| suite.built);
     let finding = |suite: Suite| {
         let fix = "install Go 1.26 or newer (https://go.dev/dl), or run the other suites";
-        Finding::new(&suite.package, programs_of(ctx, &suite), fix)
+        let found = suites::data(&suite).map_err(|failure| failure.to_string());
+        let found = found.and_then(|(_, rows)| Ok(programs_of(ctx, &suite, &rows)? + &absent(&rows)));
+        Finding::new(&suite.package, found, fix)
     };
     built.map(finding).collect()
 }
@@ -174,11 +178,10 @@ fn programs(ctx: &Ctx) -> Result<String, String> {
 
 /// The same of the programs that a suite tests. Their manifests are read from their modules, which takes Go even when
 /// the programs are there.
-fn programs_of(ctx: &Ctx, suite: &Suite) -> Result<String, String> {
-    let (_, rows) = suites::data(suite).map_err(|failure| failure.to_string())?;
+fn programs_of(ctx: &Ctx, suite: &Suite, rows: &Rows) -> Result<String, String> {
     let programs: Vec<&str> = rows.programs().collect();
     if programs.is_empty() {
-        return Ok("tests the cluster itself".to_owned());
+        return Ok(format!("none beside those of a {} cluster", suite.providers().join(" or ")));
     }
     if let Some(needs) = programs.iter().find_map(|name| ctx.thirdparty().can_build(name).err()) {
         return Err(needs);
@@ -187,6 +190,13 @@ fn programs_of(ctx: &Ctx, suite: &Suite) -> Result<String, String> {
         missing if missing.is_empty() => Ok("all there".to_owned()),
         missing => Ok(format!("{} to be built at first use", missing.join(", "))),
     }
+}
+
+/// What no suite's pins name, and how many rows wait for it.
+fn absent(rows: &Rows) -> String {
+    let mut waiting = BTreeMap::<&str, usize>::new();
+    rows.absent().for_each(|(_, needs)| *waiting.entry(needs).or_default() += 1);
+    waiting.into_iter().map(|(needs, count)| format!("; {count} rows need {needs}")).collect()
 }
 
 fn missing<'a>(ctx: &Ctx, names: &[&'a str]) -> Result<Vec<&'a str>, String> {

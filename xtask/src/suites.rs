@@ -24,6 +24,11 @@ impl Suite {
     pub(crate) fn has(&self, provider: &str) -> bool {
         self.path.join("tests").join(provider).with_extension("rs").is_file()
     }
+
+    /// The providers on whose clusters it has rows.
+    pub(crate) fn providers(&self) -> Vec<&'static str> {
+        ["kwok", "kind"].into_iter().filter(|provider| self.has(provider)).collect()
+    }
 }
 
 /// Every suite, sorted.
