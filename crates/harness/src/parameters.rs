@@ -208,14 +208,14 @@ fn override_parameter(old: &toml::Value, text: &str) -> Result<toml::Value, Stri
     let wrong = |what: &str| format!("`{text}` is {what}; the row has {old}");
     let below_zero = || text.parse::<f64>().is_ok_and(|number| number < 0.0);
     match old {
-        // All of them are counts.
-        toml::Value::Integer(_) => match text.parse::<u32>() {
-            Ok(count) => Ok(toml::Value::Integer(count.into())),
+        // All of them are counts; how large each may be is known to whoever reads the row.
+        toml::Value::Integer(_) => match text.parse::<i64>() {
+            Ok(count) if count >= 0 => Ok(toml::Value::Integer(count)),
             Err(error) if *error.kind() == IntErrorKind::PosOverflow => {
-                Err(format!("`{text}` is too large: the most is {}", u32::MAX))
+                Err(format!("`{text}` is too large: the most is {}", i64::MAX))
             }
-            Err(_) if below_zero() => Err(format!("`{text}` is below zero")),
-            Err(_) => Err(wrong("no whole number")),
+            _ if below_zero() => Err(format!("`{text}` is below zero")),
+            _ => Err(wrong("no whole number")),
         },
         toml::Value::Float(_) => text.parse().map(toml::Value::Float).map_err(|_| wrong("no number")),
         toml::Value::Boolean(_) => {
@@ -303,11 +303,10 @@ mod tests {
     #[case::unknown("node", "5", "there is no parameter `node`; there are image, nodes")]
     #[case::wrong_type("nodes", "many", "parameter `nodes`: `many` is no whole number; the row has 200")]
     #[case::a_fraction("nodes", "2.5", "parameter `nodes`: `2.5` is no whole number; the row has 200")]
-    #[case::too_large("nodes", "4294967296", "parameter `nodes`: `4294967296` is too large: the most is 4294967295")]
-    #[case::out_of_proportion(
+    #[case::too_large(
         "nodes",
         "99999999999999999999",
-        "parameter `nodes`: `99999999999999999999` is too large: the most is 4294967295"
+        "parameter `nodes`: `99999999999999999999` is too large: the most is 9223372036854775807"
     )]
     #[case::below_zero("nodes", "-1", "parameter `nodes`: `-1` is below zero")]
     fn a_bad_override_names_the_parameter(#[case] key: &str, #[case] value: &str, #[case] message: &str) {
