@@ -36,13 +36,13 @@ pub fn nodes(control_plane: bool) -> Vec<KindNode> {
     nodes
 }
 
-/// What somebody who administers the cluster does.
+/// What somebody who administers the cluster does, and what kubectl prints then.
 ///
 /// # Errors
 /// What kubectl says.
-pub fn kubectl(args: &[&str]) -> Result<(), String> {
+pub fn kubectl(args: &[&str]) -> Result<String, String> {
     let admin = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"];
-    nodes(true)[0].run(&[&admin[..], args].concat()).map(drop).map_err(|error| error.to_string())
+    nodes(true)[0].run(&[&admin[..], args].concat()).map_err(|error| error.to_string())
 }
 
 /// Takes every image of the registry off the workers, as somebody does who needs the room.

@@ -125,15 +125,15 @@ async fn a_group_leaves_its_results_in_the_cluster_and_goes_with_its_processes()
     while jobs.get_status(name).await.unwrap().status.unwrap().active != Some(1) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(processes(name), 2, "its supervisor and its runner");
+    assert_eq!(Process::with_argument(name).len(), 2, "its supervisor and its runner");
     fixture.prints("rg delete");
     for _ in 0..100 {
-        if processes(name) == 0 {
+        if Process::with_argument(name).is_empty() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(processes(name), 0, "they end when their group is deleted");
+    assert_eq!(Process::with_argument(name).len(), 0, "they end when their group is deleted");
     assert_eq!(fixture.prints("rg status"), "NAME   COUNT   SUCCEEDED   FAILED   STATE   START\n");
 }
 
@@ -169,15 +169,6 @@ async fn a_runner_that_is_killed_costs_its_own_result_alone() {
     let row: Vec<&str> = status.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(row[..5], [name, "3", "2", "1", "finished"]);
     fixture.prints("rg delete");
-}
-
-/// Processes with this word in their command line.
-fn processes(word: &str) -> usize {
-    let lines = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let line = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;
-        line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes()).then_some(())
-    });
-    lines.count()
 }
 
 /// All kinds that a simulated cluster can answer: the log of a simulated container is the kubelet's, of which there is none.

@@ -7,6 +7,6 @@ pub mod nodepool;
 mod row;
 
 pub use row::{
-    DISTURBED_FIXTURE, FIXTURE, KIND_FIXTURE, bench_row, check_rows, disturbed_bench_row, disturbed_group_row,
-    disturbed_load_row, disturbed_row, group_row, load_row, nodepool_row,
+    DISTURBED_FIXTURE, FIXTURE, bench_row, check_rows, disturbed_bench_row, disturbed_group_row, disturbed_load_row,
+    disturbed_row, group_row, load_row, nodepool_row,
 };

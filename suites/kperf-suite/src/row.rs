@@ -14,7 +14,7 @@ pub const DISTURBED_FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK_DISTURBED";
 /// Variable with the descriptor of the cluster that every measuring row shares.
 pub const FIXTURE: &str = "KUBEDYNO_FIXTURE_KWOK";
 /// Variable with the descriptor of the cluster of real nodes.
-pub const KIND_FIXTURE: &str = "KUBEDYNO_FIXTURE_KIND";
+const KIND_FIXTURE: &str = "KUBEDYNO_FIXTURE_KIND";
 const SUITE: Suite = Suite {
     package: env!("CARGO_PKG_NAME"),
     parameters: ("suites/kperf-suite/parameters.toml", include_str!("../parameters.toml")),

@@ -126,7 +126,7 @@ async fn a_pull_of_a_strangers_is_matched_with_none_of_ours() {
     let stranger = || {
         let image = "--image=origin.test/image-pull:1";
         let pull = ["run", "stranger", image, "--image-pull-policy=Always", "--restart=Never"];
-        kubectl(&[&pull[..], &["--command", "--", "/usr/bin/true"]].concat())
+        kubectl(&[&pull[..], &["--command", "--", "/usr/bin/true"]].concat()).map(drop)
     };
     let test = "a_pull_of_a_strangers_is_matched_with_none_of_ours";
     let record = injected(test, when("create", 0.0, "a stranger's pod", stranger)).await;

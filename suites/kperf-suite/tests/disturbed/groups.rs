@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use cluster::{Faults, KindNode, Process};
-use harness::{Injection, fixture, judged};
+use cluster::Process;
+use disturb::{faults, kubectl, when};
+use harness::judged;
+use kperf_suite::disturbed_group_row;
 use kperf_suite::group::drive;
-use kperf_suite::{KIND_FIXTURE, disturbed_group_row};
 use measure::Verdict;
 use record::Trial;
 
@@ -26,24 +27,10 @@ async fn disturbed(test: &'static str, what: &str, act: impl FnOnce() -> Result<
         act()
     };
     let record = judged(row, async |trial| {
-        trial.inject(Injection { phase: "load", share: 0.0, what: what.to_owned(), act: Box::new(act) });
+        trial.inject(when("load", 0.0, what, act));
         drive(trial, &group).await
     });
     Box::pin(record).await.unwrap()
-}
-
-fn faults() -> Faults {
-    let (descriptor, fixtures) = fixture(KIND_FIXTURE).unwrap();
-    Faults::of(&fixtures, &descriptor.name)
-}
-
-/// What somebody who administers the cluster does.
-fn kubectl(args: &[&str]) -> Result<String, String> {
-    let (descriptor, fixtures) = fixture(KIND_FIXTURE).unwrap();
-    let nodes = KindNode::all(&fixtures.directory(&descriptor.name)).unwrap();
-    let control_plane = nodes.iter().find(|node| node.control_plane).unwrap();
-    let admin = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"];
-    control_plane.run(&[&admin[..], args].concat()).map_err(|error| error.to_string())
 }
 
 /// The metrics whose budgets were missed.

@@ -139,7 +139,7 @@ async fn a_pull_of_a_strangers_is_matched_with_none_of_ours() {
                 let (name, image) = (format!("stranger-{step}-{number}"), format!("--image={image}"));
                 let place = format!("--overrides={{\"spec\":{{\"nodeName\":\"{}\"}}}}", node.name);
                 let pull = ["run", &name, &image, &place, "--image-pull-policy=Always", "--restart=Never"];
-                kubectl(&[&pull[..], &["--command", "--", "/usr/bin/sleep", "1"]].concat())
+                kubectl(&[&pull[..], &["--command", "--", "/usr/bin/sleep", "1"]].concat()).map(drop)
             })
         };
         when(step, 0.5, "strangers' pods", run)
@@ -157,7 +157,7 @@ async fn a_pull_of_a_strangers_is_matched_with_none_of_ours() {
 async fn pods_that_go_together_are_not_replaced_one_at_a_time() {
     let delete = || {
         let all = ["delete", "pods", "--all-namespaces", "--selector", "app=spegel-benchmark", "--wait=false"];
-        kubectl(&all)
+        kubectl(&all).map(drop)
     };
     let test = "pods_that_go_together_are_not_replaced_one_at_a_time";
     let record = disturbed(test, None, vec![when("update", 0.0, "pods deleted", delete)]).await;

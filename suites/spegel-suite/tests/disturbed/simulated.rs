@@ -2,6 +2,7 @@
 //! run, apart from its results.
 
 use cluster::{Faults, connect};
+use disturb::{missed, when};
 use harness::{Injection, fixture, judged};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -18,18 +19,6 @@ async fn disturbed(test: &'static str, injection: Option<Injection>) -> Trial {
         simulated::drive(trial, &simulated, None).await
     });
     Box::pin(record).await.unwrap()
-}
-
-fn missed(record: &Trial, metric: &str) -> bool {
-    record.budgets.iter().any(|budget| budget.metric == metric && budget.verdict == Verdict::Fail)
-}
-
-fn when(
-    phase: &'static str,
-    what: &str,
-    act: impl FnOnce() -> Result<(), String> + Send + 'static,
-) -> Option<Injection> {
-    Some(Injection { phase, share: 0.3, what: what.to_owned(), act: Box::new(act) })
 }
 
 fn faults() -> Faults {
@@ -60,7 +49,7 @@ async fn pods_that_go_together_are_not_replaced_one_at_a_time() {
     };
     let act = move || Handle::current().block_on(delete());
     let test = "simulated_pods_that_go_together_are_not_replaced_one_at_a_time";
-    let record = disturbed(test, when("update", "pods deleted", act)).await;
+    let record = disturbed(test, Some(when("update", 0.3, "pods deleted", act))).await;
     assert!(missed(&record, "update_unavailable_max"), "{}", record.reason);
 }
 
@@ -68,7 +57,8 @@ async fn pods_that_go_together_are_not_replaced_one_at_a_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pods_that_nobody_runs_are_named() {
     let pause = || faults().pause("kwok-controller").map(drop).map_err(|error| error.to_string());
-    let record = disturbed("pods_that_nobody_runs_are_named", when("update", "kwok-controller paused", pause)).await;
+    let injection = when("update", 0.3, "kwok-controller paused", pause);
+    let record = disturbed("pods_that_nobody_runs_are_named", Some(injection)).await;
     faults().resume("kwok-controller").unwrap();
     assert_eq!(record.verdict, Some(Verdict::Stalled), "{}", record.reason);
     assert!(missed(&record, "unaccounted_objects"), "{}", record.reason);
@@ -82,6 +72,7 @@ async fn a_component_that_dies_is_told() {
         kill()?;
         faults().revive(&|_| ()).map(drop).map_err(|error| error.to_string())
     };
-    let record = disturbed("a_component_that_dies_is_told", when("update", "kube-scheduler killed", act)).await;
+    let injection = when("update", 0.3, "kube-scheduler killed", act);
+    let record = disturbed("a_component_that_dies_is_told", Some(injection)).await;
     assert!(missed(&record, "component_deaths"), "{}", record.reason);
 }
