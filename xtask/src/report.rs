@@ -43,8 +43,8 @@ pub(crate) fn show(run: &Run, run_dir: &RunDir) {
             print(&details(trial, width));
         }
     }
-    for row in &run.not_selected {
-        print(&format!("not selected: {row}"));
+    for rows in run.left_out() {
+        print(&format!("not selected: {rows}"));
     }
     if run.expected.is_empty() && run.not_selected.is_empty() {
         print("started by nextest itself: rows that left no record are not known here, nextest's own output has them");

@@ -65,6 +65,18 @@ impl Run {
     pub fn command_line(&self) -> String {
         self.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     }
+
+    /// The rows outside the selection as lines to read: those that need the same share one.
+    pub fn left_out(&self) -> Vec<String> {
+        let mut by_need: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (row, need) in self.not_selected.iter().map(|row| row.split_once(": ").unwrap_or((row, ""))) {
+            match by_need.iter_mut().find(|(known, _)| *known == need) {
+                Some((_, rows)) => rows.push(row),
+                None => by_need.push((need, vec![row])),
+            }
+        }
+        by_need.into_iter().map(|(need, rows)| format!("{}: {need}", rows.join(", "))).collect()
+    }
 }
 
 /// A row that was to run.
@@ -148,6 +160,13 @@ mod tests {
     fn trial(test: &str, verdict: Option<Verdict>) -> Trial {
         let (suite, test) = ("kperf-suite".to_owned(), test.to_owned());
         Trial { schema: 1, suite, test, verdict, reason: "in phase create-pods".to_owned(), ..Trial::default() }
+    }
+
+    #[test]
+    fn rows_that_need_the_same_share_a_line() {
+        let rows = ["s a: needs Docker: it does not answer", "s b: needs X", "t c: needs Docker: it does not answer"];
+        let run = Run { not_selected: rows.map(str::to_owned).into(), ..Run::default() };
+        assert_eq!(run.left_out(), ["s a, t c: needs Docker: it does not answer", "s b: needs X"]);
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub fn summary_markdown(run: &Run, directory: &RunDir) -> String {
         let reason = cell(&trial.reason);
         line(&mut out, format_args!("| {} {} | **{}** | {took} | {reason} |", trial.suite, trial.test, trial.verdict));
     }
-    for row in &run.not_selected {
-        line(&mut out, format_args!("| {} | not selected | | |", cell(row)));
+    for rows in run.left_out() {
+        line(&mut out, format_args!("| {} | not selected | | |", cell(&rows)));
     }
     line(&mut out, format_args!("\nPlots, causes and the set-up of each row: `index.html` beside this file."));
     let sources = Source::of_run(run, directory);
