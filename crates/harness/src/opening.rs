@@ -136,6 +136,7 @@ mod tests {
         let of_unit_tests = session(results.path(), "b", true);
         assert!(!RunDir::at(&of_unit_tests.results).has_records());
         let disturbed = session(results.path(), "a", true);
+        RunDir::at(&disturbed.results).show_progress("x-suite", "row", "waiting for `default`");
         begin(&disturbed, Some("disturbed/test"));
         assert_eq!(latest().as_deref(), Some(Path::new("a")));
         begin(&session(results.path(), "c", true), None);

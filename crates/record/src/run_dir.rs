@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 
 use crate::schema::{SCHEMA, Trial};
 
+/// The folder of what running rows say of themselves.
+const PROGRESS: &str = "progress";
+
 /// Why a result could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -157,7 +160,7 @@ impl RunDir {
 
     /// Where a trial says what it is doing.
     pub fn progress_path(&self, suite: &str, test: &str) -> PathBuf {
-        self.path.join("progress").join(format!("{suite}.{test}"))
+        self.path.join(PROGRESS).join(format!("{suite}.{test}"))
     }
 
     /// One trial's record, if it can be read now.
@@ -165,10 +168,11 @@ impl RunDir {
         read_json(&self.trial_path(suite, test)).ok()
     }
 
-    /// Whether a row has begun: rows write into folders, beside the `run.json` that a run is opened with.
+    /// Whether a row has begun: rows write into folders, beside the `run.json` that a run is opened with. Progress is told
+    /// before the first record, while a row waits for its cluster or sweeps it.
     pub fn has_records(&self) -> bool {
         let mut entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        entries.any(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        entries.any(|entry| entry.file_name() != PROGRESS && entry.file_type().is_ok_and(|kind| kind.is_dir()))
     }
 
     /// Writes into the directory, so that a run that cannot keep its results never begins. Of one that never begins, no
